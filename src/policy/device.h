@@ -1,0 +1,25 @@
+/*
+ * The WireGuard device and the host's addresses, as far as the policy depends on them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "basics/prefix.h"
+
+/* Cilium's mark since 1.18, and while the device cannot be asked. */
+#define DEFAULT_MARK 0x0e00u
+
+struct device {
+        bool usable;      /* there, of a kind that encrypts, and up */
+        uint32_t ifindex; /* 0: there is none */
+        uint32_t mark;    /* the mark on its own packets; never 0 */
+        /* Every local address of the host, sorted by address_compare(); borrowed. */
+        const struct address *local;
+        size_t n_local;
+};
+
+/* True when `address` is configured on this host. */
+bool device_has_local(const struct device *device, const struct address *address);

@@ -1,0 +1,122 @@
+#include "policy/shape.h"
+
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+
+static bool any_port(const struct port_range *range)
+{
+        return range->first == 0 && range->last == 0;
+}
+
+static bool is_host(const struct prefix *prefix)
+{
+        return prefix->address.family != 0 &&
+               prefix->length == address_bits(prefix->address.family);
+}
+
+/* Matches every packet: no selector at all. */
+static bool matches_all(const struct rule *rule)
+{
+        return rule->mark == 0 && !rule->iif_lo && rule->ip_protocol == 0 &&
+               rule->from.address.family == 0 && rule->to.address.family == 0 &&
+               any_port(&rule->sport) && any_port(&rule->dport);
+}
+
+static bool matches_mark_only(const struct rule *rule)
+{
+        struct rule rest = *rule;
+
+        rest.mark = 0;
+        return rule->mark != 0 && matches_all(&rest);
+}
+
+static bool is_lookup(const struct rule *rule, uint32_t table)
+{
+        return rule->action == FR_ACT_TO_TBL && rule->table == table;
+}
+
+static bool is_exemption(const struct rule *rule)
+{
+        bool request = !rule->iif_lo && is_host(&rule->to) && rule->from.address.family == 0 &&
+                       !any_port(&rule->dport) && any_port(&rule->sport);
+        bool reply = rule->iif_lo && rule->to.address.family == 0 && any_port(&rule->dport) &&
+                     !any_port(&rule->sport) &&
+                     (rule->from.address.family == 0 || is_host(&rule->from));
+
+        return is_lookup(rule, RT_TABLE_MAIN) && rule->mark == 0 && rule->ip_protocol != 0 &&
+               (request || reply);
+}
+
+static enum shape rule_shape_in(const struct layout *layout, const struct rule *rule)
+{
+        if (!layout_has_priority(layout, rule->priority))
+                return SHAPE_ALIEN;
+        switch (rule->priority - layout->priority_base) {
+        case LAYOUT_MARK:
+                if (matches_mark_only(rule) && is_lookup(rule, RT_TABLE_MAIN))
+                        return SHAPE_MARK;
+                break;
+        case LAYOUT_MARK_GUARD:
+                if (matches_mark_only(rule) && rule->action == FR_ACT_UNREACHABLE)
+                        return SHAPE_MARK_GUARD;
+                break;
+        case LAYOUT_PODS:
+                if (matches_all(rule) && is_lookup(rule, layout_table(layout, LAYOUT_TABLE_PODS)))
+                        return SHAPE_PODS;
+                break;
+        case LAYOUT_EXEMPTION:
+                if (is_exemption(rule))
+                        return SHAPE_EXEMPTION;
+                break;
+        case LAYOUT_NODES:
+                if (matches_all(rule) && is_lookup(rule, layout_table(layout, LAYOUT_TABLE_NODES)))
+                        return SHAPE_NODES;
+                break;
+        default: break;
+        }
+        return SHAPE_ALIEN;
+}
+
+enum shape rule_shape(const struct layout *layouts, size_t n_layouts, const struct rule *rule)
+{
+        if (rule->foreign || rule->protocol != RTPROT_KERNEL)
+                return SHAPE_ALIEN;
+        for (size_t i = 0; i < n_layouts; i++) {
+                enum shape shape = rule_shape_in(&layouts[i], rule);
+
+                if (shape != SHAPE_ALIEN)
+                        return shape;
+        }
+        return SHAPE_ALIEN;
+}
+
+static bool in_tables(const struct layout *layouts, size_t n_layouts, uint32_t table)
+{
+        for (size_t i = 0; i < n_layouts; i++)
+                if (layout_has_table(&layouts[i], table))
+                        return true;
+        return false;
+}
+
+enum shape route_shape(const struct layout *layouts, size_t n_layouts, const struct route *route)
+{
+        bool usual = route->metric == ROUTE_METRIC(route->family);
+
+        if (route->foreign || route->protocol != RTPROT_KERNEL ||
+                !in_tables(layouts, n_layouts, route->table))
+                return SHAPE_ALIEN;
+        switch (route->type) {
+        case RTN_UNREACHABLE: return route_is_twin(route) ? SHAPE_TWIN : SHAPE_ALIEN;
+        case RTN_UNICAST: return usual && route->oif != 0 ? SHAPE_DEVICE : SHAPE_ALIEN;
+        case RTN_THROW: return usual ? SHAPE_THROW : SHAPE_ALIEN;
+        default: return SHAPE_ALIEN;
+        }
+}
+
+bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const struct route *route)
+{
+        for (size_t i = 0; i < n_layouts; i++)
+                if (route->table == layout_table(&layouts[i], LAYOUT_TABLE_PODS))
+                        return true;
+        return false;
+}

@@ -1,0 +1,29 @@
+/*
+ * Which of the kernel's objects are ours: by place (band, tables) and by exact shape. Protocol
+ * numbers cannot tell: a protocol of our own would be deleted by systemd-networkd, so ours carry
+ * `kernel` as Cilium's do.
+ */
+#pragma once
+
+#include "policy/fib.h"
+#include "policy/layout.h"
+
+/* What a rule or route is in our layout, which decides when it may be added or deleted. */
+enum shape {
+        SHAPE_ALIEN, /* not ours */
+        SHAPE_MARK,
+        SHAPE_MARK_GUARD,
+        SHAPE_PODS,
+        SHAPE_EXEMPTION,
+        SHAPE_NODES,
+        SHAPE_TWIN,
+        SHAPE_DEVICE,
+        SHAPE_THROW,
+};
+
+/* SHAPE_MARK … SHAPE_NODES by the first layout that fits, else SHAPE_ALIEN. */
+enum shape rule_shape(const struct layout *layouts, size_t n_layouts, const struct rule *rule);
+/* SHAPE_TWIN, SHAPE_DEVICE or SHAPE_THROW in a table of one of the layouts, else SHAPE_ALIEN. */
+enum shape route_shape(const struct layout *layouts, size_t n_layouts, const struct route *route);
+/* True when the route lies in the pod table of one of the layouts. */
+bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const struct route *route);

@@ -1,0 +1,169 @@
+/*
+ * Sets make the hard cases plain: two nodes that list the same address or prefix are one entry,
+ * a node that takes over another's address changes nothing, and an entry goes when the last node
+ * that lists it goes.
+ *
+ * Where prefixes overlap, the longest decides, in the kernel's tables as everywhere. Two entries
+ * cannot have the same prefix, so on equality: `exclude` is stronger than anything (it drops what
+ * lies in it), our own pods are stronger than what another node claims (they are on this host,
+ * whatever a stale object says), and both are stronger than `protect`.
+ */
+#include "policy/steering.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "basics/array.h"
+
+static int add(struct prefixes *set, const struct prefix *prefix)
+{
+        if (!ARRAY_RESERVE(set->items, set->allocated, set->n + 1))
+                return -ENOMEM;
+        set->items[set->n++] = *prefix;
+        return 0;
+}
+
+static int add_all(struct prefixes *set, const struct prefix *prefixes, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                int r = add(set, &prefixes[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static bool is_excluded(const struct policy_input *input, const struct prefix *prefix)
+{
+        for (size_t i = 0; i < input->settings->n_exclude; i++)
+                if (prefix_covers(&input->settings->exclude[i], prefix))
+                        return true;
+        return false;
+}
+
+static bool is_own_prefix(const struct node *self, const struct prefix *prefix)
+{
+        for (size_t i = 0; self && i < self->n_pod_prefixes; i++)
+                if (prefix_equal(&self->pod_prefixes[i], prefix))
+                        return true;
+        return false;
+}
+
+static bool lies_in_own_prefix(const struct node *self, const struct prefix *prefix)
+{
+        for (size_t i = 0; self && i < self->n_pod_prefixes; i++)
+                if (prefix_covers(&self->pod_prefixes[i], prefix))
+                        return true;
+        return false;
+}
+
+static int add_steered(struct prefixes *set, const struct policy_input *input,
+        const struct node *self, const struct prefix *prefix)
+{
+        if (is_excluded(input, prefix) || is_own_prefix(self, prefix))
+                return 0;
+        return add(set, prefix);
+}
+
+static int add_node(struct steering *steering, const struct policy_input *input,
+        const struct node *self, const struct node *node)
+{
+        int r;
+
+        for (size_t i = 0; i < node->n_pod_prefixes; i++) {
+                r = add_steered(&steering->pods, input, self, &node->pod_prefixes[i]);
+                if (r < 0)
+                        return r;
+        }
+        for (int i = 0; i < FAMILY_MAX; i++) {
+                struct prefix host = prefix_from_address(&node->addresses[i]);
+
+                if (host.address.family == 0 || (self && node_has_address(self, &host.address)))
+                        continue;
+                r = add_steered(&steering->nodes, input, self, &host);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int add_guard(
+        struct steering *steering, const struct policy_input *input, const struct node *self)
+{
+        const struct settings *settings = input->settings;
+
+        for (size_t i = 0; i < settings->n_protect; i++) {
+                const struct prefix *prefix = &settings->protect[i];
+                int r;
+
+                if (is_excluded(input, prefix) || lies_in_own_prefix(self, prefix))
+                        continue;
+                r = add(&steering->guard, prefix);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int fill(struct steering *steering, const struct policy_input *input)
+{
+        const struct node *self = policy_self(input);
+        int r;
+
+        for (size_t i = 0; i < input->cluster->n_nodes; i++) {
+                if (input->cluster->nodes[i] == self)
+                        continue;
+                r = add_node(steering, input, self, input->cluster->nodes[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = add_all(&steering->local, input->settings->exclude, input->settings->n_exclude);
+        if (r >= 0 && self)
+                r = add_all(&steering->local, self->pod_prefixes, self->n_pod_prefixes);
+        if (r >= 0)
+                r = add_guard(steering, input, self);
+        return r;
+}
+
+static void sort(struct prefixes *set)
+{
+        set->n = prefix_sort_unique(set->items, set->n);
+}
+
+int steering_compute(const struct policy_input *input, struct steering *ret)
+{
+        int r = fill(ret, input);
+
+        if (r < 0) {
+                steering_deinit(ret);
+                return r;
+        }
+        sort(&ret->pods);
+        sort(&ret->nodes);
+        sort(&ret->local);
+        sort(&ret->guard);
+        return 0;
+}
+
+void steering_deinit(struct steering *steering)
+{
+        free(steering->pods.items);
+        free(steering->nodes.items);
+        free(steering->local.items);
+        free(steering->guard.items);
+        *steering = (struct steering){};
+}
+
+static bool set_has_family(const struct prefixes *set, int family)
+{
+        /* Sorted by family: the first and the last tell. */
+        return set->n > 0 && (set->items[0].address.family == family ||
+                                     set->items[set->n - 1].address.family == family);
+}
+
+bool steering_has_family(const struct steering *steering, int family)
+{
+        return set_has_family(&steering->pods, family) ||
+               set_has_family(&steering->nodes, family) || set_has_family(&steering->guard, family);
+}

@@ -1,0 +1,25 @@
+/*
+ * What is steered, as sets of prefixes: the step between the cluster and the tables.
+ */
+#pragma once
+
+#include "policy/compute.h"
+
+struct prefixes {
+        struct prefix *items; /* sorted, unique */
+        size_t n;
+        size_t allocated;
+};
+
+struct steering {
+        struct prefixes pods;  /* P(R) of the other nodes: sent into the device */
+        struct prefixes nodes; /* A(R) of the other nodes, as host prefixes: sent into the device */
+        struct prefixes local; /* our own pods, and `exclude`: taken out of what covers them */
+        struct prefixes guard; /* `protect`: never in plaintext */
+};
+
+/* Fills *ret (zeroed by the caller). −ENOMEM. */
+int steering_compute(const struct policy_input *input, struct steering *ret);
+void steering_deinit(struct steering *steering);
+/* True when anything is steered or protected in that family. */
+bool steering_has_family(const struct steering *steering, int family);
