@@ -1,0 +1,199 @@
+/*
+ * The manual pages name every key and every option of the programs, and no other ones.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "basics/fileio.h"
+#include "basics/text.h"
+#include "config/file.h"
+#include "config/options.h"
+#include "test.h"
+
+#define PAGE_MAX (1024 * 1024)
+
+static char *read_page(const char *name)
+{
+        _cleanup_free_ char *path = NULL;
+        char *text = NULL;
+
+        CHECK(asprintf(&path, SOURCE_ROOT "/%s", name) > 0);
+        CHECK_INT(file_read(path, PAGE_MAX, &text, NULL), 0);
+        return text;
+}
+
+/* Takes roff's "\-" for "-", so that an option is found as it is typed. */
+static void unescape(char *text)
+{
+        char *to = text;
+
+        for (; *text; text++)
+                if (!(text[0] == '\\' && text[1] == '-'))
+                        *to++ = *text;
+        *to = '\0';
+}
+
+/* The heading of the next paragraph: the line behind ".TP", without its macro. NULL: no more. */
+static char *next_heading(char **rest)
+{
+        char *line = strstr(*rest, "\n.TP\n"), *end, *word;
+
+        if (!line)
+                return NULL;
+        line += 5;
+        end = strchr(line, '\n');
+        CHECK(end);
+        *end = '\0';
+        *rest = end + 1;
+        (*rest)[-1] = '\n';
+        word = strndup(line, (size_t)(end - line));
+        CHECK(word);
+        return word;
+}
+
+/* The word of a heading ".B WORD" or ".BI WORD …", in place. */
+static const char *word_of(char *heading)
+{
+        char *word = strchr(heading, ' ');
+
+        if (!word)
+                return heading;
+        word++;
+        word[strcspn(word, " ")] = '\0';
+        return word;
+}
+
+static bool is_option(const char *name)
+{
+        for (size_t i = 0; options_name(i); i++)
+                if (strcmp(options_name(i), name) == 0)
+                        return true;
+        return false;
+}
+
+static bool is_key(const char *name)
+{
+        for (size_t i = 0; config_file_key(i); i++)
+                if (strcmp(config_file_key(i), name) == 0)
+                        return true;
+        for (size_t i = 0; config_file_exemption_key(i); i++)
+                if (strcmp(config_file_exemption_key(i), name) == 0)
+                        return true;
+        return false;
+}
+
+static void options_of_the_daemon(void)
+{
+        _cleanup_free_ char *page = read_page("man/nodecryptor.8");
+        char *rest = page, *heading;
+        size_t found = 0, wanted = 0;
+
+        unescape(page);
+        while ((heading = next_heading(&rest))) {
+                const char *word = word_of(heading);
+
+                if (strncmp(word, "--", 2) == 0) {
+                        if (!is_option(word + 2))
+                                printf("# %s\n", word);
+                        CHECK(is_option(word + 2));
+                        found++;
+                }
+                free(heading);
+        }
+        while (options_name(wanted))
+                wanted++;
+        CHECK_INT(found, wanted);
+}
+
+static void keys_of_the_file(void)
+{
+        _cleanup_free_ char *page = read_page("man/nodecryptor.conf.5");
+        char *rest = page, *heading;
+        size_t found = 0, wanted = 0;
+
+        while ((heading = next_heading(&rest))) {
+                const char *word = word_of(heading);
+
+                if (!is_key(word))
+                        printf("# %s\n", word);
+                CHECK(is_key(word));
+                found++;
+                free(heading);
+        }
+        while (config_file_key(wanted))
+                wanted++;
+        for (size_t i = 0; config_file_exemption_key(i); i++)
+                wanted++;
+        CHECK_INT(found, wanted);
+}
+
+/* The limits that the page names. */
+static void limits_of_the_file(void)
+{
+        _cleanup_free_ char *page = read_page("man/nodecryptor.conf.5");
+        char text[64];
+
+        snprintf(text, sizeof(text), "at most %d prefixes", CONFIG_PREFIXES_MAX);
+        CHECK_HAS(page, text);
+        snprintf(text, sizeof(text), "List of groups, at most %d.", CONFIG_EXEMPTIONS_MAX);
+        CHECK_HAS(page, text);
+}
+
+/* The section of a verb: from its ".SS" to the next one or to ".SH". */
+static char *section(const char *page, const char *verb)
+{
+        char begin[64];
+        const char *text, *end, *other;
+        char *copy;
+
+        snprintf(begin, sizeof(begin), "\n.SS %s\n", verb);
+        text = strstr(page, begin);
+        CHECK(text);
+        text += strlen(begin) - 1;
+        end = strstr(text, "\n.SH ");
+        other = strstr(text, "\n.SS ");
+        if (other && other < end)
+                end = other;
+        copy = strndup(text, (size_t)(end - text) + 1);
+        CHECK(copy);
+        return copy;
+}
+
+/* Compares a verb's section with the getopt table in its source. */
+static void check_verb(const char *verb)
+{
+        _cleanup_free_ char *page = read_page("man/nodecryptorctl.1"), *source = NULL, *part = NULL,
+                            *name = NULL;
+        size_t found = 0, wanted = 0;
+        char *rest, *heading;
+
+        unescape(page);
+        part = section(page, verb);
+        CHECK(asprintf(&name, "src/ctl/%s.c", verb) > 0);
+        source = read_page(name);
+        for (rest = part; (heading = next_heading(&rest)); free(heading)) {
+                char entry[64];
+
+                CHECK(strncmp(word_of(heading), "--", 2) == 0);
+                snprintf(entry, sizeof(entry), "{\"%s\", ", word_of(heading) + 2);
+                CHECK_HAS(source, entry);
+                found++;
+        }
+        for (const char *p = source; (p = strstr(p, "_argument, NULL, ")); p++)
+                wanted++;
+        CHECK(wanted > 0);
+        CHECK_INT(found, wanted);
+}
+
+static void options_of_plan(void)
+{
+        check_verb("plan");
+}
+
+static void options_of_explain(void)
+{
+        check_verb("explain");
+}
+
+TEST_MAIN(TEST(options_of_the_daemon), TEST(keys_of_the_file), TEST(limits_of_the_file),
+        TEST(options_of_plan), TEST(options_of_explain))
