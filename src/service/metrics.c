@@ -1,0 +1,126 @@
+#include "service/metrics.h"
+
+#include <inttypes.h>
+
+static void head(const char *name, const char *type, const char *help, struct text_builder *builder)
+{
+        text_append(builder, "# HELP nodecryptor_%s %s\n# TYPE nodecryptor_%s %s\n", name, help,
+                name, type);
+}
+
+static void print_number(const char *name, const char *type, const char *help, uint64_t value,
+        struct text_builder *builder)
+{
+        head(name, type, help, builder);
+        text_append(builder, "nodecryptor_%s %" PRIu64 "\n", name, value);
+}
+
+static void gauge(const char *name, const char *help, uint64_t value, struct text_builder *builder)
+{
+        print_number(name, "gauge", help, value, builder);
+}
+
+static void counter(
+        const char *name, const char *help, uint64_t value, struct text_builder *builder)
+{
+        print_number(name, "counter", help, value, builder);
+}
+
+/* A label's value: backslash, double quote and line feed are escaped. */
+static void append_label(const char *text, struct text_builder *builder)
+{
+        for (; *text; text++) {
+                if (*text == '\n')
+                        text_append(builder, "\\n");
+                else
+                        text_append(builder, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+        }
+}
+
+static void print_state(const struct status *status, struct text_builder *builder)
+{
+        head("build_info", "gauge", "Always 1; the version is the label.", builder);
+        text_append(builder, "nodecryptor_build_info{version=\"%s\"} 1\n", NODECRYPTOR_VERSION);
+        head("state", "gauge", "1 for the state the daemon is in, 0 for the others.", builder);
+        for (unsigned i = 0; i < STATE_MAX; i++)
+                text_append(builder, "nodecryptor_state{state=\"%s\"} %d\n", state_name(i),
+                        status->state == i);
+        gauge("state_since_timestamp_seconds", "Unix time at which the state was entered.",
+                status->since, builder);
+        gauge("in_sync", "1 while the kernel holds all that is wanted.", status->in_sync, builder);
+        gauge("observe_only", "1 in observe mode, in which nothing is changed.",
+                status->observe_only, builder);
+        counter("policy_generation_total", "Policy changes applied.", status->generation, builder);
+}
+
+static void print_counts(const struct status_counts *counts, struct text_builder *builder)
+{
+        gauge("nodes", "Nodes of the cluster that are known, this one included.", counts->nodes,
+                builder);
+        gauge("control_plane_nodes", "Nodes among them with the control-plane label.",
+                counts->control_planes, builder);
+        gauge("pod_prefixes", "Pod prefixes of other nodes.", counts->pod_prefixes, builder);
+        gauge("node_addresses", "Addresses of other nodes that are steered.",
+                counts->node_addresses, builder);
+        gauge("exemptions", "Exemptions configured.", counts->exemptions, builder);
+        gauge("kernel_rules", "Rules of ours in the kernel.", counts->rules, builder);
+        gauge("kernel_routes", "Routes of ours in the kernel.", counts->routes, builder);
+        gauge("findings", "Contradictions in what the cluster or the device says.",
+                counts->findings, builder);
+        gauge("bad_objects", "Objects of the API left out because they cannot be used.",
+                counts->bad_objects, builder);
+}
+
+static void print_device(const struct status_device *device, struct text_builder *builder)
+{
+        head("device_up", "gauge", "1 while the WireGuard device is present and up.", builder);
+        text_append(builder, "nodecryptor_device_up{device=\"");
+        append_label(device->name, builder);
+        text_append(builder, "\"} %d\n", device->present && device->up);
+        gauge("device_mark_known", "1 when the mark was read from the device, not assumed.",
+                device->mark_known, builder);
+}
+
+static void print_sources(const struct status *status, struct text_builder *builder)
+{
+        head("knowledge", "gauge", "1 for the source of the nodes in force, 0 for the others.",
+                builder);
+        for (unsigned i = 0; i < KNOWLEDGE_MAX; i++)
+                text_append(builder, "nodecryptor_knowledge{source=\"%s\"} %d\n", knowledge_name(i),
+                        status->knowledge == i);
+        gauge("api_last_contact_timestamp_seconds",
+                "Unix time of the last answer of the API server, 0 before the first.",
+                status->last_contact, builder);
+        gauge("snapshot_saved_timestamp_seconds",
+                "Unix time at which the snapshot was written, 0 without one.",
+                status->snapshot_saved, builder);
+}
+
+static void print_totals(const struct status *status, struct text_builder *builder)
+{
+        const struct status_totals *totals = &status->totals;
+
+        head("reconciles_total", "counter", "Reconciles, by result.", builder);
+        text_append(builder, "nodecryptor_reconciles_total{result=\"ok\"} %" PRIu64 "\n",
+                totals->reconciles_ok);
+        text_append(builder, "nodecryptor_reconciles_total{result=\"failed\"} %" PRIu64 "\n",
+                totals->reconciles_failed);
+        head("reconcile_last_duration_seconds", "gauge", "How long the last reconcile took.",
+                builder);
+        text_append(builder,
+                "nodecryptor_reconcile_last_duration_seconds %" PRIu64 ".%06" PRIu64 "\n",
+                status->last_reconcile_usec / 1000000, status->last_reconcile_usec % 1000000);
+        counter("objects_written_total", "Rules, routes and links written to the kernel.",
+                totals->objects_written, builder);
+        counter("foreign_changes_total", "Changes of ours by somebody else, repaired.",
+                totals->foreign_changes, builder);
+}
+
+void metrics_print(const struct status *status, struct text_builder *builder)
+{
+        print_state(status, builder);
+        print_counts(&status->counts, builder);
+        print_device(&status->device, builder);
+        print_sources(status, builder);
+        print_totals(status, builder);
+}

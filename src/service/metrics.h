@@ -1,0 +1,12 @@
+/*
+ * The status in the Prometheus text format 0.0.4
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/).
+ */
+#pragma once
+
+#include "service/status.h"
+
+#define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+/* Appends every metric, each with HELP and TYPE. */
+void metrics_print(const struct status *status, struct text_builder *builder);

@@ -1,0 +1,101 @@
+#include "service/status.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *state_name(enum state state)
+{
+        static const char *const names[STATE_MAX] = {
+                [STATE_STARTING] = "starting",
+                [STATE_OBSERVING] = "observing",
+                [STATE_ENFORCING] = "enforcing",
+                [STATE_DEGRADED] = "degraded",
+        };
+
+        return (unsigned)state < STATE_MAX ? names[state] : "unknown";
+}
+
+const char *knowledge_name(enum knowledge_source knowledge)
+{
+        static const char *const names[KNOWLEDGE_MAX] = {
+                [KNOWLEDGE_NONE] = "none",
+                [KNOWLEDGE_SNAPSHOT] = "snapshot",
+                [KNOWLEDGE_API] = "api",
+        };
+
+        return (unsigned)knowledge < KNOWLEDGE_MAX ? names[knowledge] : "unknown";
+}
+
+bool status_set_state(
+        struct status *status, enum state state, uint64_t now, const char *format, ...)
+{
+        char reason[sizeof(status->reason)];
+        va_list arguments;
+        bool changed;
+
+        va_start(arguments, format);
+        vsnprintf(reason, sizeof(reason), format, arguments);
+        va_end(arguments);
+        changed = status->state != state || strcmp(status->reason, reason) != 0;
+        if (status->state != state || status->since == 0)
+                status->since = now;
+        status->state = state;
+        memcpy(status->reason, reason, sizeof(reason));
+        return changed;
+}
+
+void status_print(char *text, size_t size, const char *format, ...)
+{
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(text, size, format, arguments);
+        va_end(arguments);
+}
+
+static void append_knowledge(
+        const struct status *status, uint64_t now, struct text_builder *builder)
+{
+        if (status->knowledge == KNOWLEDGE_NONE) {
+                text_append(builder, ", no nodes known yet");
+                return;
+        }
+        text_append(builder, " %" PRIu64 " nodes (%" PRIu64 " control planes)",
+                status->counts.nodes, status->counts.control_planes);
+        if (status->knowledge == KNOWLEDGE_SNAPSHOT)
+                text_append(builder, " of a snapshot %" PRIu64 " s old",
+                        now > status->snapshot_saved ? now - status->snapshot_saved : 0);
+}
+
+static void append_device(const struct status_device *device, struct text_builder *builder)
+{
+        text_append(builder, ", device %s %s", device->name,
+                !device->present ? "absent"
+                : device->up     ? "up"
+                                 : "down");
+}
+
+void status_line(const struct status *status, uint64_t now, struct text_builder *builder)
+{
+        static const char *const words[STATE_MAX] = {
+                [STATE_STARTING] = "Starting",
+                [STATE_OBSERVING] = "Observing",
+                [STATE_ENFORCING] = "Enforcing",
+                [STATE_DEGRADED] = "Degraded",
+        };
+
+        text_append(builder, "%s",
+                (unsigned)status->state < STATE_MAX ? words[status->state] : "Unknown");
+        if (status->reason[0])
+                text_append(builder, " (%s):", status->reason);
+        append_knowledge(status, now, builder);
+        if (status->device.name[0])
+                append_device(&status->device, builder);
+        if (status->api[0])
+                text_append(builder, ", API %s", status->api);
+        text_append(builder, ", generation %" PRIu64, status->generation);
+        if (status->counts.findings > 0)
+                text_append(builder, ", %" PRIu64 " findings", status->counts.findings);
+}

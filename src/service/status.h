@@ -1,0 +1,104 @@
+/*
+ * The one view of the daemon: the manager fills it, everything that tells the outside about us
+ * (service manager, health and metrics endpoints) reads it and nothing else. A plain value without
+ * memory of its own. Zero it to begin.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "basics/text.h"
+
+enum state {
+        STATE_STARTING,  /* the kernel has not been read and written yet */
+        STATE_OBSERVING, /* mode "observe": computed and reported, nothing changed */
+        STATE_ENFORCING, /* the kernel holds the wanted policy */
+        STATE_DEGRADED,  /* it does not, or what it holds does not do what it should: see reason */
+        STATE_MAX,
+};
+
+/* Where the nodes that the policy was computed from came from. */
+enum knowledge_source {
+        KNOWLEDGE_NONE,     /* nothing yet: the configured floor only */
+        KNOWLEDGE_SNAPSHOT, /* the last-known-good nodes on disk */
+        KNOWLEDGE_API,      /* the API server */
+        KNOWLEDGE_MAX,
+};
+
+/* Node names have at most 253 characters (RFC 1123, as Kubernetes applies it). */
+#define STATUS_NAME_MAX 254
+#define STATUS_TEXT_MAX 384
+
+/* How much of a thing there is now. */
+struct status_counts {
+        uint64_t nodes; /* all nodes of the cluster, this one included */
+        uint64_t control_planes;
+        uint64_t pod_prefixes;   /* of other nodes */
+        uint64_t node_addresses; /* of other nodes */
+        uint64_t exemptions;
+        uint64_t rules;       /* of ours in the kernel */
+        uint64_t routes;      /* of ours in the kernel */
+        uint64_t findings;    /* contradictions, unknown things: policy/findings.h */
+        uint64_t bad_objects; /* objects of the API that cannot be used */
+};
+
+struct status_device {
+        char name[16]; /* IFNAMSIZ */
+        bool present;
+        bool up;
+        uint32_t mark;
+        bool mark_known; /* read from the device, not assumed */
+};
+
+/* Counters since the start. */
+struct status_totals {
+        uint64_t reconciles_ok;
+        uint64_t reconciles_failed;
+        uint64_t objects_written; /* rules, routes, links added, replaced or deleted */
+        uint64_t foreign_changes; /* of ours, by somebody else, repaired */
+};
+
+struct status {
+        enum state state;
+        char reason[STATUS_TEXT_MAX]; /* why; empty while there is nothing to explain */
+        uint64_t since;               /* unix time, s: when the state was entered */
+        uint64_t generation;          /* policy changes applied */
+        bool in_sync;                 /* the kernel, read back, holds all that is wanted */
+        bool observe_only;            /* mode "observe" */
+        char node_name[STATUS_NAME_MAX];
+        bool node_known; /* there is an object for this node: the role below is known */
+        bool control_plane;
+        struct status_counts counts;
+        struct status_device device;
+        char api[STATUS_TEXT_MAX]; /* a word or two: "watching", "no credential yet" */
+        uint64_t last_contact;     /* unix time, s, of the last answer of the API; 0: never */
+        enum knowledge_source knowledge;
+        uint64_t snapshot_saved;      /* unix time, s, of the snapshot on disk; 0: none */
+        uint64_t last_reconcile_usec; /* how long the last one took */
+        struct status_totals totals;
+        char last_foreign_change[STATUS_TEXT_MAX];
+        char health_error[STATUS_TEXT_MAX];  /* why the health endpoint does not listen */
+        char metrics_error[STATUS_TEXT_MAX]; /* why the metrics endpoint does not listen */
+};
+
+/* "starting", "observing", "enforcing", "degraded"; "none", "snapshot", "api". */
+const char *state_name(enum state state);
+const char *knowledge_name(enum knowledge_source knowledge);
+
+/*
+ * Enters the state, with the reason printed ("" for none). True when state or reason changed, which
+ * is when it is to be logged; `since` (unix time, s) counts only when the state did.
+ */
+bool status_set_state(struct status *status, enum state state, uint64_t now, const char *format,
+        ...) _printf_(4, 5);
+
+/* Prints into one of the texts above, cut at its end when it does not fit. */
+#define STATUS_PRINT(field, ...) status_print((field), sizeof(field), __VA_ARGS__)
+void status_print(char *text, size_t size, const char *format, ...) _printf_(3, 4);
+
+/*
+ * Appends what holds now in one line without a line feed, for STATUS= of sd_notify(3): "Enforcing 5
+ * nodes (3 control planes), device cilium_wg0 up, API watching, generation 12". `now` is unix time.
+ */
+void status_line(const struct status *status, uint64_t now, struct text_builder *builder);

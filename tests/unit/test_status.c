@@ -1,0 +1,386 @@
+/*
+ * The status: its line for the service manager, its metrics, what health says, and sd_notify with
+ * the watchdog.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "service/health.h"
+#include "service/metrics.h"
+#include "service/notify.h"
+#include "service/status.h"
+#include "test.h"
+
+#define NOW UINT64_C(1700000000)
+
+/* A status in which every number differs from every other. */
+static struct status sample(void)
+{
+        struct status status = {
+                .since = NOW - 60,
+                .state = STATE_ENFORCING,
+                .generation = 12,
+                .in_sync = true,
+                .node_name = "node-1",
+                .node_known = true,
+                .counts = {5, 3, 8, 9, 2, 14, 37, 0, 0},
+                .device = {.name = "cilium_wg0", .present = true, .up = true, .mark = 0xe00},
+                .api = "watching",
+                .last_contact = NOW - 4,
+                .knowledge = KNOWLEDGE_API,
+                .snapshot_saved = NOW - 90,
+                .last_reconcile_usec = 1002003,
+                .totals = {21, 22, 23, 24},
+        };
+
+        return status;
+}
+
+static void line_is(const struct status *status, const char *wanted)
+{
+        struct text_builder builder = {};
+        _cleanup_free_ char *line = NULL;
+
+        status_line(status, NOW, &builder);
+        CHECK(text_take(&builder, &line) >= 0);
+        CHECK_TEXT(line, wanted);
+}
+
+static void lines(void)
+{
+        struct status status = sample();
+
+        line_is(&status, "Enforcing 5 nodes (3 control planes), device cilium_wg0 up, API "
+                         "watching, generation 12");
+        status.device.up = false;
+        status.knowledge = KNOWLEDGE_SNAPSHOT;
+        STATUS_PRINT(status.api, "no credential yet");
+        line_is(&status, "Enforcing 5 nodes (3 control planes) of a snapshot 90 s old, device "
+                         "cilium_wg0 down, API no credential yet, generation 12");
+        status.device.present = false;
+        status.counts.findings = 2;
+        status_set_state(&status, STATE_DEGRADED, NOW, "the kernel refused %d routes", 3);
+        line_is(&status, "Degraded (the kernel refused 3 routes): 5 nodes (3 control planes) of a "
+                         "snapshot 90 s old, device cilium_wg0 absent, API no credential yet, "
+                         "generation 12, 2 findings");
+        status = (struct status){};
+        line_is(&status, "Starting, no nodes known yet, generation 0");
+}
+
+static void state_changes(void)
+{
+        struct status status = {};
+
+        CHECK(status_set_state(&status, STATE_ENFORCING, NOW, "%s", ""));
+        CHECK_INT(status.since, NOW);
+        CHECK(!status_set_state(&status, STATE_ENFORCING, NOW + 1, "%s", ""));
+        CHECK_INT(status.since, NOW);
+        /* Another reason is news, but the state has lasted since then. */
+        CHECK(status_set_state(&status, STATE_ENFORCING, NOW + 2, "why"));
+        CHECK_INT(status.since, NOW);
+        CHECK(status_set_state(&status, STATE_DEGRADED, NOW + 3, "why"));
+        CHECK_INT(status.since, NOW + 3);
+        CHECK_TEXT(state_name(STATE_OBSERVING), "observing");
+        CHECK_TEXT(knowledge_name(KNOWLEDGE_SNAPSHOT), "snapshot");
+        CHECK_TEXT(state_name((enum state)99), "unknown");
+}
+
+static void long_texts_are_cut(void)
+{
+        static char text[2 * STATUS_TEXT_MAX];
+        struct status status = {};
+
+        memset(text, 'x', sizeof(text) - 1);
+        status_set_state(&status, STATE_DEGRADED, NOW, "%s", text);
+        CHECK_INT(strlen(status.reason), STATUS_TEXT_MAX - 1);
+        STATUS_PRINT(status.device.name, "%s", text);
+        CHECK_INT(strlen(status.device.name), sizeof(status.device.name) - 1);
+}
+
+static char *metrics_of(const struct status *status)
+{
+        struct text_builder builder = {};
+        char *text = NULL;
+
+        metrics_print(status, &builder);
+        CHECK(text_take(&builder, &text) >= 0);
+        return text;
+}
+
+static void metrics_values(void)
+{
+        struct status status = sample();
+        _cleanup_free_ char *text = metrics_of(&status);
+
+        CHECK_HAS(text, "\nnodecryptor_state{state=\"enforcing\"} 1\n");
+        CHECK_HAS(text, "\nnodecryptor_state{state=\"degraded\"} 0\n");
+        CHECK_HAS(text, "\nnodecryptor_state_since_timestamp_seconds 1699999940\n");
+        CHECK_HAS(text, "\nnodecryptor_build_info{version=\"" NODECRYPTOR_VERSION "\"} 1\n");
+        CHECK_HAS(text, "\nnodecryptor_in_sync 1\n");
+        CHECK_HAS(text, "\nnodecryptor_observe_only 0\n");
+        CHECK_HAS(text, "\nnodecryptor_policy_generation_total 12\n");
+        CHECK_HAS(text, "\nnodecryptor_nodes 5\n");
+        CHECK_HAS(text, "\nnodecryptor_control_plane_nodes 3\n");
+        CHECK_HAS(text, "\nnodecryptor_pod_prefixes 8\n");
+        CHECK_HAS(text, "\nnodecryptor_node_addresses 9\n");
+        CHECK_HAS(text, "\nnodecryptor_exemptions 2\n");
+        CHECK_HAS(text, "\nnodecryptor_kernel_rules 14\n");
+        CHECK_HAS(text, "\nnodecryptor_kernel_routes 37\n");
+        CHECK_HAS(text, "\nnodecryptor_device_up{device=\"cilium_wg0\"} 1\n");
+        CHECK_HAS(text, "\nnodecryptor_knowledge{source=\"api\"} 1\n");
+        CHECK_HAS(text, "\nnodecryptor_api_last_contact_timestamp_seconds 1699999996\n");
+        CHECK_HAS(text, "\nnodecryptor_snapshot_saved_timestamp_seconds 1699999910\n");
+        CHECK_HAS(text, "\nnodecryptor_reconciles_total{result=\"ok\"} 21\n");
+        CHECK_HAS(text, "\nnodecryptor_reconciles_total{result=\"failed\"} 22\n");
+        CHECK_HAS(text, "\nnodecryptor_reconcile_last_duration_seconds 1.002003\n");
+        CHECK_HAS(text, "\nnodecryptor_objects_written_total 23\n");
+        CHECK_HAS(text, "\nnodecryptor_foreign_changes_total 24\n");
+}
+
+static void metrics_labels_are_escaped(void)
+{
+        struct status status = {.device.name = "a\"b\\c\nd"};
+        _cleanup_free_ char *text = metrics_of(&status);
+
+        CHECK_HAS(text, "{device=\"a\\\"b\\\\c\\nd\"} 0\n");
+}
+
+/* One line of the exposition format; `family` is the name that the last TYPE line gave. */
+static void check_metrics_line(char *line, char *family, size_t size)
+{
+        char *value = strrchr(line, ' '), *end;
+        size_t n = strlen(family);
+
+        CHECK(value);
+        if (strncmp(line, "# HELP ", 7) == 0)
+                return;
+        if (strncmp(line, "# TYPE ", 7) == 0) {
+                CHECK(strcmp(value, " gauge") == 0 || strcmp(value, " counter") == 0);
+                *value = '\0';
+                snprintf(family, size, "%s", line + 7);
+                n = strlen(family);
+                /* A counter ends in _total and nothing else does. */
+                CHECK((strcmp(value + 1, "counter") == 0) ==
+                        (n > 6 && strcmp(family + n - 6, "_total") == 0));
+                return;
+        }
+        CHECK(strncmp(line, family, n) == 0);
+        CHECK(line[n] == ' ' || line[n] == '{');
+        CHECK(isdigit((unsigned char)value[1]));
+        (void)strtod(value + 1, &end);
+        CHECK(*end == '\0');
+}
+
+static void metrics_format(void)
+{
+        struct status status = sample();
+        _cleanup_free_ char *text = metrics_of(&status);
+        char family[128] = "none yet", *rest = text, *line;
+        unsigned lines_seen = 0;
+
+        CHECK(text[strlen(text) - 1] == '\n');
+        text[strlen(text) - 1] = '\0';
+        while ((line = strsep(&rest, "\n"))) {
+                check_metrics_line(line, family, sizeof(family));
+                lines_seen++;
+        }
+        CHECK(lines_seen > 60);
+}
+
+static void health_says(
+        unsigned code, unsigned wanted, struct text_builder *builder, const char *text)
+{
+        _cleanup_free_ char *body = NULL;
+
+        CHECK(text_take(builder, &body) >= 0);
+        CHECK_INT(code, wanted);
+        CHECK_TEXT(body, text);
+}
+
+static void health(void)
+{
+        struct status status = {};
+        struct text_builder builder = {};
+
+        health_says(health_live(&status, true, &builder), 200, &builder, "ok\n");
+        health_says(health_live(&status, false, &builder), 503, &builder,
+                "reconciling makes no progress\n");
+        health_says(health_ready(&status, &builder), 503, &builder,
+                "starting: the kernel does not hold the wanted policy yet\n");
+        status_set_state(&status, STATE_DEGRADED, NOW, "no memory");
+        health_says(health_ready(&status, &builder), 503, &builder, "degraded: no memory\n");
+        health_says(health_live(&status, false, &builder), 503, &builder,
+                "reconciling makes no progress: no memory\n");
+        status_set_state(&status, STATE_OBSERVING, NOW, "%s", "");
+        status.observe_only = true;
+        health_says(health_ready(&status, &builder), 503, &builder,
+                "observe mode: the wanted policy is not applied\n");
+        status = sample();
+        health_says(health_ready(&status, &builder), 200, &builder, "ok\n");
+        /* The kernel read back counts, not what the state is called. */
+        status.in_sync = false;
+        health_says(health_ready(&status, &builder), 503, &builder,
+                "enforcing: the kernel does not hold the wanted policy yet\n");
+}
+
+/* The service manager's end of NOTIFY_SOCKET, and the loop. */
+struct manager {
+        char path[64];
+        int fd;
+        sd_event *event;
+        struct notify *notify;
+        bool progress;
+};
+
+static bool progress_of(void *userdata)
+{
+        return ((struct manager *)userdata)->progress;
+}
+
+static void manager_begin(struct manager *manager, const char *watchdog_usec)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+        *manager = (struct manager){.progress = true};
+        snprintf(manager->path, sizeof(manager->path), "/tmp/test_status.%d", (int)getpid());
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", manager->path);
+        unlink(manager->path);
+        manager->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CHECK(manager->fd >= 0);
+        CHECK(bind(manager->fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+        CHECK(setenv("NOTIFY_SOCKET", manager->path, 1) == 0);
+        unsetenv("WATCHDOG_PID");
+        if (watchdog_usec)
+                CHECK(setenv("WATCHDOG_USEC", watchdog_usec, 1) == 0);
+        else
+                unsetenv("WATCHDOG_USEC");
+        CHECK(sd_event_new(&manager->event) >= 0);
+        CHECK(notify_new(manager->event, progress_of, manager, &manager->notify) >= 0);
+}
+
+static void manager_end(struct manager *manager)
+{
+        notify_free(manager->notify);
+        sd_event_unref(manager->event);
+        close(manager->fd);
+        unlink(manager->path);
+        unsetenv("NOTIFY_SOCKET");
+        unsetenv("WATCHDOG_USEC");
+}
+
+/* The next message, or "" when there is none. */
+static const char *received(struct manager *manager)
+{
+        static char text[512];
+        ssize_t n = recv(manager->fd, text, sizeof(text) - 1, 0);
+
+        text[n > 0 ? n : 0] = '\0';
+        return text;
+}
+
+static void notifications(void)
+{
+        struct manager manager;
+        const char *text;
+        char wanted[64];
+        struct timespec now;
+
+        manager_begin(&manager, NULL);
+        CHECK_INT(notify_ready(manager.notify), 1);
+        CHECK_TEXT(received(&manager), "READY=1");
+        CHECK_INT(notify_ready(manager.notify), 0);
+        CHECK_TEXT(received(&manager), "");
+        CHECK_INT(notify_status(manager.notify, "a"), 1);
+        CHECK_TEXT(received(&manager), "STATUS=a");
+        CHECK_INT(notify_status(manager.notify, "a"), 0);
+        CHECK_TEXT(received(&manager), "");
+        CHECK_INT(notify_status(manager.notify, "b"), 1);
+        CHECK_TEXT(received(&manager), "STATUS=b");
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        CHECK_INT(notify_reloading(manager.notify), 1);
+        text = received(&manager);
+        snprintf(wanted, sizeof(wanted), "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec);
+        CHECK(strncmp(text, "RELOADING=1\nMONOTONIC_USEC=", 27) == 0);
+        CHECK(strtoull(text + 27, NULL, 10) >=
+                (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+        CHECK(strtoull(text + 27, NULL, 10) < ((uint64_t)now.tv_sec + 60) * 1000000);
+        CHECK_INT(notify_ready(manager.notify), 1);
+        CHECK_TEXT(received(&manager), "READY=1");
+        CHECK_INT(notify_stopping(manager.notify), 1);
+        CHECK_TEXT(received(&manager), "STOPPING=1");
+        manager_end(&manager);
+}
+
+/* Lets the loop turn for so many ms; how often the watchdog was fed meanwhile. */
+static unsigned feeds(struct manager *manager, unsigned ms)
+{
+        struct timespec begin, now;
+        unsigned n = 0;
+
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        do {
+                CHECK(sd_event_run(manager->event, 5000) >= 0);
+                while (*received(manager))
+                        n++;
+                clock_gettime(CLOCK_MONOTONIC, &now);
+        } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 <
+                 (long)ms);
+        return n;
+}
+
+static void watchdog(void)
+{
+        struct manager manager;
+        unsigned n;
+
+        manager_begin(&manager, "90000"); /* fed every 30 ms */
+        CHECK(sd_event_run(manager.event, 50000) >= 0);
+        CHECK_TEXT(received(&manager), "WATCHDOG=1");
+        n = feeds(&manager, 300);
+        CHECK(n >= 2 && n <= 11);
+        manager.progress = false;
+        CHECK_INT(feeds(&manager, 150), 0);
+        manager.progress = true;
+        CHECK(feeds(&manager, 300) >= 2);
+        manager_end(&manager);
+}
+
+static void without_a_manager(void)
+{
+        struct notify *notify = NULL;
+        sd_event *event = NULL;
+
+        CHECK(sd_event_new(&event) >= 0);
+        CHECK_INT(notify_new(event, progress_of, NULL, &notify), 0);
+        CHECK_INT(notify_ready(notify), 0);
+        CHECK_INT(notify_status(notify, "x"), 0);
+        CHECK_INT(notify_reloading(notify), 0);
+        CHECK_INT(notify_stopping(notify), 0);
+        CHECK_INT(sd_event_run(event, 1000), 0);
+        notify_free(notify);
+        sd_event_unref(event);
+}
+
+int main(int argc, char **argv)
+{
+        static const struct test tests[] = {
+                TEST(lines),
+                TEST(state_changes),
+                TEST(long_texts_are_cut),
+                TEST(metrics_values),
+                TEST(metrics_labels_are_escaped),
+                TEST(metrics_format),
+                TEST(health),
+                TEST(notifications),
+                TEST(watchdog),
+                TEST(without_a_manager),
+        };
+
+        unsetenv("NOTIFY_SOCKET");
+        unsetenv("WATCHDOG_USEC");
+        return test_main(argc, argv, tests, ARRAY_SIZE(tests));
+}
