@@ -20,7 +20,10 @@ int notify_new(sd_event *event, bool (*making_progress)(void *userdata), void *u
 struct notify *notify_free(struct notify *notify);
 DEFINE_CLEANUP(struct notify *, notify_free)
 
-/* Each returns 1: sent; 0: nothing to send, or nobody to send it to; otherwise a negative errno. */
+/*
+ * Each returns 1: sent; 0: nothing to send, nobody to send it to, or the receiver's queue is full,
+ * in which case it is sent again until it is taken; otherwise a negative errno. None ever waits.
+ */
 
 /* READY=1, at the first call and after notify_reloading() only. */
 int notify_ready(struct notify *notify);

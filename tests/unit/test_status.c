@@ -315,6 +315,32 @@ static void notifications(void)
         manager_end(&manager);
 }
 
+static void a_service_manager_that_does_not_read_stops_nothing(void)
+{
+        struct manager manager;
+        char status[32], last[512] = "";
+        bool ready = false;
+
+        manager_begin(&manager, NULL);
+        for (int i = 0; i < 200; i++) {
+                snprintf(status, sizeof(status), "status %d", i);
+                CHECK(notify_status(manager.notify, status) >= 0);
+        }
+        CHECK_INT(notify_ready(manager.notify), 0);
+        for (int i = 0; i < 100 && !(ready && strstr(last, "status 199")); i++) {
+                const char *text;
+
+                while (*(text = received(&manager))) {
+                        ready |= strstr(text, "READY=1") != NULL;
+                        snprintf(last, sizeof(last), "%s", text);
+                }
+                CHECK(sd_event_run(manager.event, 1000000) >= 0);
+        }
+        CHECK(ready);
+        CHECK_HAS(last, "STATUS=status 199");
+        manager_end(&manager);
+}
+
 /* Lets the loop turn for so many ms; how often the watchdog was fed meanwhile. */
 static unsigned feeds(struct manager *manager, unsigned ms)
 {
@@ -376,6 +402,7 @@ int main(int argc, char **argv)
                 TEST(metrics_format),
                 TEST(health),
                 TEST(notifications),
+                TEST(a_service_manager_that_does_not_read_stops_nothing),
                 TEST(watchdog),
                 TEST(without_a_manager),
         };
