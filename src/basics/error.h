@@ -12,9 +12,16 @@ struct error {
 };
 
 /*
- * Fills *error (which may be NULL) and returns `code`, so that "return error_set(…)" reads well.
- * The text is cut at its end when it does not fit.
+ * Fills *error (which may be NULL) and yields `code`, so that "return error_set(…)" reads well. The
+ * text is cut at its end when it does not fit. A macro, so that whoever reads the caller, compiler
+ * and analyser among them, sees that the code comes out as it went in.
  */
-int error_set(struct error *error, int code, const char *format, ...) _printf_(3, 4);
+#define error_set(error, code, ...)                            \
+        ({                                                     \
+                int _error_code = (code);                      \
+                error_fill((error), _error_code, __VA_ARGS__); \
+                _error_code;                                   \
+        })
+void error_fill(struct error *error, int code, const char *format, ...) _printf_(3, 4);
 /* Puts "PREFIX: " in front of the text that stands; returns the code that stands. */
 int error_prefix(struct error *error, const char *format, ...) _printf_(2, 3);

@@ -22,13 +22,13 @@ static const char *log_program = "nodecryptor";
 static bool stderr_is_journal(void)
 {
         const char *stream = getenv("JOURNAL_STREAM");
-        unsigned long long device, inode;
         struct stat status;
+        char ours[64];
 
-        if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
+        if (!stream || fstat(STDERR_FILENO, &status) < 0)
                 return false;
-        return fstat(STDERR_FILENO, &status) >= 0 && status.st_dev == device &&
-               status.st_ino == inode;
+        snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+        return strcmp(stream, ours) == 0;
 }
 
 void log_init(const char *program)
@@ -84,8 +84,8 @@ static void write_journal(
                 write_stderr(message);
 }
 
-static void write_message(int priority, const char *message_id, const char *const *fields,
-        const char *format, va_list arguments)
+static _printf_(4, 0) void write_message(int priority, const char *message_id,
+        const char *const *fields, const char *format, va_list arguments)
 {
         char message[MESSAGE_MAX];
 

@@ -145,7 +145,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 
         for (unsigned i = 0; i < MESSAGES_PER_WAKEUP; i++) {
                 const struct nlmsghdr *message = (const struct nlmsghdr *)(void *)monitor->buffer;
-                size_t n;
+                size_t n = 0;
                 int r, left;
 
                 r = receive(monitor, &n);

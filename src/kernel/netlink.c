@@ -358,7 +358,7 @@ static int batch_collect(
 
         while (send->answered < send->n) {
                 const struct nlmsghdr *message = (const struct nlmsghdr *)(void *)nl->receive;
-                size_t n;
+                size_t n = 0;
                 int r, left;
 
                 r = netlink_receive(nl, lost ? MSG_DONTWAIT : 0, &n);

@@ -206,6 +206,21 @@ static int delete_route(struct comparison *c, const struct route *route)
         return add_step(c, &step);
 }
 
+/* The key is there as it should be; the same key again is what somebody appended: it goes. */
+static int compare_same_key(struct comparison *c, size_t *i, const struct route *should)
+{
+        const struct fib *actual = c->actual;
+        int r = 0;
+
+        if (route_compare(&actual->routes[*i], should) != 0)
+                r = add_route(c, should);
+        for (++*i; r >= 0 && *i < actual->n_routes &&
+                   route_key_compare(&actual->routes[*i], should) == 0;
+                ++*i)
+                r = delete_route(c, &actual->routes[*i]);
+        return r;
+}
+
 static int compare_routes(struct comparison *c)
 {
         const struct fib *actual = c->actual, *wanted = c->wanted;
@@ -213,24 +228,17 @@ static int compare_routes(struct comparison *c)
         int r = 0;
 
         while (r >= 0 && (i < actual->n_routes || j < wanted->n_routes)) {
-                const struct route *is = i < actual->n_routes ? &actual->routes[i] : NULL;
-                const struct route *should = j < wanted->n_routes ? &wanted->routes[j] : NULL;
-                int order = !is ? 1 : !should ? -1 : route_key_compare(is, should);
+                int order = i == actual->n_routes ? 1
+                            : j == wanted->n_routes
+                                    ? -1
+                                    : route_key_compare(&actual->routes[i], &wanted->routes[j]);
 
-                if (order < 0) {
-                        r = delete_route(c, is);
-                        i++;
-                        continue;
-                }
-                if (order > 0 || route_compare(is, should) != 0)
-                        r = add_route(c, should);
-                i += order == 0;
-                j++;
-                /* The same key again is what somebody appended: it goes, the first one was taken.
-                 */
-                while (r >= 0 && order == 0 && i < actual->n_routes &&
-                        route_key_compare(&actual->routes[i], should) == 0)
+                if (order < 0)
                         r = delete_route(c, &actual->routes[i++]);
+                else if (order > 0)
+                        r = add_route(c, &wanted->routes[j++]);
+                else
+                        r = compare_same_key(c, &i, &wanted->routes[j++]);
         }
         return r;
 }

@@ -105,10 +105,10 @@ static enum MHD_Result queue(struct MHD_Connection *connection, struct http_answ
         if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type) !=
                         MHD_YES ||
                 MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") !=
-                        MHD_YES)
-                result = MHD_NO;
-        else if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED &&
-                 MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD") != MHD_YES)
+                        MHD_YES ||
+                (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED &&
+                        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD") !=
+                                MHD_YES))
                 result = MHD_NO;
         else
                 result = MHD_queue_response(connection, answer->status, response);
@@ -231,13 +231,13 @@ static int attach(struct http_server *server, sd_event *event)
 
 static uint16_t port_of(int fd)
 {
-        struct sockaddr_storage address = {};
+        struct sockaddr_in6 address = {};
         socklen_t size = sizeof(address);
 
         if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
                 return 0;
-        return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                   : ((struct sockaddr_in *)&address)->sin_port);
+        /* Family and port lie at the same place in both families' addresses. */
+        return ntohs(address.sin6_port);
 }
 
 static int explain(const struct listen *where, int code, struct error *error)

@@ -62,8 +62,9 @@ static void append_knowledge(
                 text_append(builder, ", no nodes known yet");
                 return;
         }
-        text_append(builder, " %" PRIu64 " nodes (%" PRIu64 " control planes)",
-                status->counts.nodes, status->counts.control_planes);
+        text_append(builder, " %" PRIu64 " node%s (%" PRIu64 " control plane%s)",
+                status->counts.nodes, status->counts.nodes == 1 ? "" : "s",
+                status->counts.control_planes, status->counts.control_planes == 1 ? "" : "s");
         if (status->knowledge == KNOWLEDGE_SNAPSHOT)
                 text_append(builder, " of a snapshot %" PRIu64 " s old",
                         now > status->snapshot_saved ? now - status->snapshot_saved : 0);

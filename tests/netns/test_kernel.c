@@ -128,7 +128,7 @@ static void every_shape_reads_back(void)
 
         /* The same again changes nothing: no rule twice, no route twice. */
         apply(nl, &steps);
-        nl = netlink_free(nl);
+        netlink_free(nl);
         nl = fixture_netlink(NETLINK_ROUTE);
         read_fib(nl, &actual);
         CHECK(fib_equal(&actual, &wanted));

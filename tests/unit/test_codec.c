@@ -279,8 +279,8 @@ static void foreign_rule_headers(void)
         CHECK_INT(rule_decode(message, &decoded), 0);
         CHECK(decoded.foreign);
         header->tos = 0;
-        for (uint8_t action = 0; action < FR_ACT_MAX; action++) {
-                header->action = action;
+        for (int action = 0; action < FR_ACT_MAX; action++) {
+                header->action = (uint8_t)action;
                 CHECK_INT(rule_decode(message, &decoded), 0);
                 CHECK_INT(decoded.foreign, action != FR_ACT_TO_TBL && action != FR_ACT_UNREACHABLE);
         }
@@ -325,8 +325,8 @@ static void foreign_route_headers(void)
         struct nlmsghdr *message = route_encode(buffer, RTM_NEWROUTE, &route);
         struct rtmsg *header = mnl_nlmsg_get_payload(message);
 
-        for (uint8_t type = 0; type <= RTN_MAX; type++) {
-                header->rtm_type = type;
+        for (int type = 0; type <= RTN_MAX; type++) {
+                header->rtm_type = (uint8_t)type;
                 CHECK_INT(route_decode(message, &decoded), 0);
                 CHECK_INT(decoded.foreign, type != RTN_UNICAST); /* a rejecting one with a device */
         }
