@@ -1,0 +1,92 @@
+/*
+ * The reflector: keeps a set of CiliumNodes in step with the API server by list and watch, as
+ * client-go's tools/cache/reflector.go does. One state machine; one request at a time; on the
+ * event loop.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "basics/error.h"
+#include "basics/prefix.h"
+#include "kube/credential.h"
+#include "model/cluster.h"
+
+struct reflector;
+
+enum reflector_state {
+        REFLECTOR_WAITING,    /* no credential, or the server's name is not resolved yet */
+        REFLECTOR_LISTING,    /* a list is under way */
+        REFLECTOR_CONNECTING, /* a watch was asked for and has not been answered */
+        REFLECTOR_WATCHING,   /* in step */
+        REFLECTOR_BACKOFF,    /* something failed; the next request comes after a delay */
+        REFLECTOR_STATE_MAX,
+};
+
+/* "waiting", "listing", … */
+const char *reflector_state_name(enum reflector_state state);
+
+/* Every delay, in µs unless said otherwise; a test compresses them. */
+struct reflector_timings {
+        uint64_t backoff_initial;     /* the first ceiling */
+        uint64_t backoff_maximum;     /* the last one */
+        uint64_t backoff_reset_after; /* without a failure for so long, begin anew */
+        uint64_t retry_after_maximum; /* a server may ask for no more than this */
+        unsigned watch_timeout_min;   /* timeoutSeconds is drawn between these two, in seconds */
+        unsigned watch_timeout_max;
+        uint64_t watch_grace;    /* beyond timeoutSeconds, then the watch is cut */
+        uint64_t watchdog;       /* without event or bookmark for so long, watch again */
+        uint64_t short_watch;    /* one that ends sooner without an event is a failure */
+        uint64_t list_timeout;   /* for one page */
+        uint64_t page_limit;     /* objects a page, when the server pages */
+        unsigned silent_watches; /* after so many in a row without a word, list */
+};
+
+/* 0.8 s to 30 s, 2 min; 300 s to 600 s and 30 s; 180 s; 1 s; 60 s; 500 objects; 10. */
+struct reflector_timings reflector_timings_default(void);
+
+/* None of them may free the reflector. Each must be there. */
+struct reflector_handlers {
+        void *userdata;
+        void (*replaced)(void *userdata, struct cluster *cluster); /* taken, with its version */
+        void (*changed)(void *userdata, struct node *node, const char *version); /* node taken */
+        void (*removed)(void *userdata, const char *name, const char *version);
+        void (*bookmark)(void *userdata, const char *version);
+        void (*bad_object)(void *userdata, const char *name, const struct error *error);
+        void (*state)(void *userdata, enum reflector_state state, const struct error *error);
+        /* 401: look at the credential's files again; reflector_set_credential() may be called. */
+        void (*reload)(void *userdata);
+        /* The server cannot be reached: resolve its name again. */
+        void (*unreachable)(void *userdata);
+};
+
+struct reflector_status {
+        uint64_t last_contact; /* CLOCK_BOOTTIME in µs; 0: never */
+        uint64_t last_data;
+        uint64_t requests[6];
+        uint64_t lists, watches, events, bookmarks, bad_objects;
+};
+
+int reflector_new(sd_event *event, const struct reflector_timings *timings,
+        const struct reflector_handlers *handlers, struct reflector **ret);
+struct reflector *reflector_free(struct reflector *reflector);
+DEFINE_CLEANUP(struct reflector *, reflector_free)
+
+/* The nodes held already (copied), for the rule that a malformed object keeps its older version. */
+int reflector_set_known(struct reflector *reflector, const struct cluster *cluster);
+/*
+ * The credential for the requests from now on (borrowed until the next call; NULL: none, which
+ * stops a request under way). A watch under way goes on with the identity it has begun with; when
+ * the cluster is another one, everything begins anew.
+ */
+void reflector_set_credential(struct reflector *reflector, const struct credential *credential);
+/* The addresses to connect to (copied); with none, the reflector waits. */
+int reflector_set_addresses(
+        struct reflector *reflector, const struct address *addresses, size_t n_addresses);
+/* Lists again, soon; may be called from a handler. */
+void reflector_resync(struct reflector *reflector);
+
+enum reflector_state reflector_state(const struct reflector *reflector);
+const struct reflector_status *reflector_status(const struct reflector *reflector);

@@ -1,0 +1,103 @@
+/*
+ * What the parts of the reflector share: reflector.c (the state machine, its timers, what follows a
+ * failure), reflector_list.c and reflector_watch.c (the two requests).
+ */
+#pragma once
+
+#include "basics/backoff.h"
+#include "kube/http.h"
+#include "kube/list_decoder.h"
+#include "kube/outcome.h"
+#include "kube/reflector.h"
+#include "kube/resolver.h"
+#include "kube/watch_decoder.h"
+
+#define REFLECTOR_PATH      "/apis/cilium.io/v2/ciliumnodes"
+#define REFLECTOR_NODES_MAX 65536
+/*
+ * Decompressed bytes of one page. Memory does not grow with it, as elements are decoded one by one:
+ * 5,000 ENI nodes of 14 kB are 70 MB.
+ */
+#define REFLECTOR_LIST_MAX  (UINT64_C(256) * 1024 * 1024)
+
+enum next_request { NEXT_LIST, NEXT_WATCH };
+
+/* Which state of the set a list asks for (Kubernetes API, "Resource versions"). */
+enum list_from {
+        LIST_ANY,    /* resourceVersion=0: whatever the server's watch cache holds */
+        LIST_KNOWN,  /* not older than the version seen last */
+        LIST_LATEST, /* no version: a consistent read, in pages */
+};
+
+struct reflector {
+        sd_event *event;
+        struct reflector_timings timings;
+        struct reflector_handlers handlers;
+        struct reflector_status status;
+
+        const struct credential *credential;
+        struct address addresses[RESOLVER_ADDRESSES_MAX];
+        size_t n_addresses;
+        struct http *http;
+        struct http_request *request; /* at most one */
+        bool fresh;                   /* the next request takes a new connection */
+
+        enum reflector_state state;
+        struct error problem; /* told with the state until something succeeds; code 0: none */
+        enum next_request next;
+        sd_event_source *timer;    /* the next request is due */
+        sd_event_source *watchdog; /* no event for too long */
+        struct backoff backoff;
+        uint64_t last_failure; /* CLOCK_BOOTTIME in µs; 0: none */
+        bool retried_unauthorized;
+        bool interrupt; /* the request under way gives way to the next one */
+
+        struct cluster *known; /* copies of what is in force */
+        char *version;         /* to watch from; NULL: none */
+
+        enum list_from from;
+        bool unpaged;
+        unsigned list_failures; /* answers, in a row, that were no list */
+        struct list_decoder list;
+        struct cluster *gathered; /* of the pages so far; NULL: before the first page */
+        char *continue_token;     /* of the next page */
+        size_t nameless;          /* objects of the list that cannot even be named */
+
+        struct watch_decoder watch;
+        struct outcome watch_error; /* of an ERROR event; ANSWER_OK: none */
+        uint64_t watch_begun;
+        uint64_t watch_events;
+        unsigned silent_watches;  /* in a row */
+        unsigned expired_watches; /* in a row, without anything between */
+};
+
+uint64_t reflector_now(const struct reflector *reflector);
+void reflector_set_state(struct reflector *reflector, enum reflector_state state);
+/* Something worked: what was wrong is not any more. */
+void reflector_succeeded(struct reflector *reflector);
+/* The server said something (data: a list, an event or a bookmark). */
+void reflector_contact(struct reflector *reflector, bool data);
+/* The next request, from the event loop, after so many µs. */
+void reflector_schedule(struct reflector *reflector, enum next_request next, uint64_t delay);
+/* Backs off, then the next request. */
+void reflector_fail(
+        struct reflector *reflector, enum next_request next, const struct outcome *outcome);
+/* The same for what is wrong on our own side, or with the body. */
+void reflector_fail_with(
+        struct reflector *reflector, enum next_request next, int code, const char *text);
+/* 401: reload, one retry on a fresh connection, then back off. */
+void reflector_unauthorized(
+        struct reflector *reflector, enum next_request next, const struct outcome *outcome);
+/* Counts the request that has ended, frees it, and says what its answer means. */
+struct outcome reflector_take_result(struct reflector *reflector, const struct http_result *result);
+/* An object that cannot be used. */
+void reflector_bad_object(struct reflector *reflector, const char *name, const struct error *error);
+
+/* Sends the request; the state is set. Negative: nothing is under way. */
+int reflector_list_begin(struct reflector *reflector);
+/* Forgets a list that is not finished. */
+void reflector_list_reset(struct reflector *reflector);
+int reflector_watch_begin(struct reflector *reflector);
+void reflector_watch_reset(struct reflector *reflector);
+/* The server has been silent for too long. */
+void reflector_watch_silent(struct reflector *reflector);

@@ -1,0 +1,302 @@
+/*
+ * The reflector's watch: events from the version of the list on, and what its end means.
+ */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "basics/text.h"
+#include "kube/cilium_node.h"
+#include "kube/node_copy.h"
+#include "kube/reflector_internal.h"
+
+#define EVENT_TYPE_MAX 32
+
+void reflector_watch_reset(struct reflector *reflector)
+{
+        watch_decoder_deinit(&reflector->watch);
+        reflector->watch = (struct watch_decoder){};
+        reflector->watch_error = (struct outcome){};
+}
+
+static void feed_watchdog(struct reflector *reflector)
+{
+        if (sd_event_source_set_time_relative(reflector->watchdog, reflector->timings.watchdog) >=
+                0)
+                (void)sd_event_source_set_enabled(reflector->watchdog, SD_EVENT_ONESHOT);
+}
+
+static void in_step(struct reflector *reflector)
+{
+        reflector_set_state(reflector, REFLECTOR_WATCHING);
+        reflector_succeeded(reflector);
+}
+
+static void on_head(void *userdata, long status)
+{
+        struct reflector *reflector = userdata;
+
+        reflector_contact(reflector, false);
+        if (status == 200)
+                in_step(reflector);
+}
+
+static int node_changed(struct reflector *reflector, struct json_object *object)
+{
+        _cleanup_(node_freep) struct node *node = NULL;
+        struct error error = {};
+        struct node *copy;
+        int r;
+
+        r = cilium_node_decode(object, &node, &error);
+        if (r == -ENOMEM)
+                return r;
+        if (r >= 0 && reflector->known->n_nodes >= REFLECTOR_NODES_MAX &&
+                !cluster_find(reflector->known, node->name))
+                r = error_set(&error, -EFBIG, "CiliumNode %s: more than %d nodes", node->name,
+                        REFLECTOR_NODES_MAX);
+        if (r < 0) {
+                /* The older version, if there is one, stays in force: nobody is told to drop it. */
+                reflector_bad_object(reflector, cilium_node_name(object), &error);
+                return 0;
+        }
+        copy = node_copy(node);
+        if (!copy)
+                return -ENOMEM;
+        r = cluster_put(reflector->known, copy);
+        if (r < 0)
+                return r;
+        reflector->handlers.changed(
+                reflector->handlers.userdata, TAKE_PTR(node), reflector->version);
+        return 0;
+}
+
+static int node_deleted(struct reflector *reflector, struct json_object *object)
+{
+        const char *name = cilium_node_name(object);
+        struct error error = {};
+
+        if (!name) {
+                error_set(&error, -EINVAL, "a DELETED event that names no object");
+                reflector_bad_object(reflector, NULL, &error);
+                return 0;
+        }
+        cluster_remove(reflector->known, name);
+        reflector->handlers.removed(reflector->handlers.userdata, name, reflector->version);
+        return 0;
+}
+
+/* The version moves on with every event, also with one whose object cannot be used. */
+static int take_version(struct reflector *reflector, struct json_object *object)
+{
+        const char *version = cilium_node_version(object);
+
+        return version ? text_replace(&reflector->version, version) : 0;
+}
+
+static int dispatch_event(struct reflector *reflector, const char *type, struct json_object *object)
+{
+        struct error error = {};
+        int r;
+
+        if (strcmp(type, "ERROR") == 0) {
+                reflector->watch_error = outcome_from_status(object);
+                return -ECANCELED;
+        }
+        r = take_version(reflector, object);
+        if (r < 0)
+                return r;
+        if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0)
+                return node_changed(reflector, object);
+        if (strcmp(type, "DELETED") == 0)
+                return node_deleted(reflector, object);
+        if (strcmp(type, "BOOKMARK") == 0) {
+                reflector->status.bookmarks++;
+                reflector->handlers.bookmark(reflector->handlers.userdata, reflector->version);
+                return 0;
+        }
+        error_set(&error, -EINVAL, "a watch event of an unknown type");
+        reflector_bad_object(reflector, NULL, &error);
+        return 0;
+}
+
+static int on_event(void *userdata, struct json_object *event, const struct error *problem)
+{
+        struct reflector *reflector = userdata;
+        struct json_object *object = NULL;
+        const char *type = NULL;
+        struct error error = {};
+
+        reflector->watch_events++;
+        reflector->status.events++;
+        reflector->silent_watches = 0;
+        reflector_contact(reflector, true);
+        feed_watchdog(reflector);
+
+        if (problem) {
+                reflector_bad_object(reflector, NULL, problem);
+                return 0;
+        }
+        if (kube_json_get_text(event, "type", EVENT_TYPE_MAX, &type, &error) < 0 ||
+                kube_json_get(event, "object", json_type_object, &object, &error) < 0 || !type ||
+                !object) {
+                if (error.code == 0)
+                        error_set(&error, -EINVAL, "a watch event without type or object");
+                reflector_bad_object(reflector, NULL, &error);
+                return 0;
+        }
+        return dispatch_event(reflector, type, object);
+}
+
+static int on_data(void *userdata, const char *data, size_t size)
+{
+        struct reflector *reflector = userdata;
+
+        in_step(reflector);
+        return watch_decoder_feed(&reflector->watch, data, size);
+}
+
+/* Too old: a list; the second time in a row not at once, or server and client would chase each
+ * other. */
+static void watch_expired(struct reflector *reflector, const struct outcome *outcome)
+{
+        if (reflector->expired_watches++ > 0)
+                reflector_fail(reflector, NEXT_LIST, outcome);
+        else
+                reflector_schedule(reflector, NEXT_LIST, 0);
+}
+
+static void watch_failed(struct reflector *reflector, const struct outcome *outcome)
+{
+        switch (outcome->kind) {
+        case ANSWER_EXPIRED:
+        case ANSWER_TOO_LARGE: watch_expired(reflector, outcome); return;
+        case ANSWER_UNAUTHORIZED: reflector_unauthorized(reflector, NEXT_WATCH, outcome); return;
+        case ANSWER_BUSY: reflector_fail(reflector, NEXT_WATCH, outcome); return;
+        case ANSWER_BROKEN:
+                /* A stream that cannot be cut into events would come again just so. */
+                reflector_fail(reflector,
+                        outcome->error.code == -EBADMSG || outcome->error.code == -E2BIG
+                                ? NEXT_LIST
+                                : NEXT_WATCH,
+                        outcome);
+                return;
+        case ANSWER_ABSENT: reflector->from = LIST_ANY; break;
+        default: break;
+        }
+        reflector_fail(reflector, NEXT_LIST, outcome);
+}
+
+/* The next watch, from where this one has come to. */
+static void watch_again(struct reflector *reflector)
+{
+        reflector->expired_watches = 0;
+        if (reflector->watch_events == 0 &&
+                ++reflector->silent_watches >= reflector->timings.silent_watches) {
+                /* A version from the future (a restored etcd) is answered by silence. */
+                reflector->silent_watches = 0;
+                reflector_schedule(reflector, NEXT_LIST, 0);
+                return;
+        }
+        reflector_schedule(reflector, NEXT_WATCH, 0);
+}
+
+static void watch_ended(struct reflector *reflector)
+{
+        uint64_t lasted = reflector_now(reflector) - reflector->watch_begun;
+
+        if (reflector->watch_events == 0 && lasted < reflector->timings.short_watch)
+                reflector_fail_with(reflector, NEXT_WATCH, -ECONNRESET,
+                        "the API server: ended the watch at once");
+        else
+                watch_again(reflector);
+}
+
+void reflector_watch_silent(struct reflector *reflector)
+{
+        bool answered = reflector->state == REFLECTOR_WATCHING;
+
+        reflector->status.requests[0]++;
+        reflector_watch_reset(reflector);
+        if (answered) {
+                watch_again(reflector);
+        } else {
+                struct outcome outcome = {
+                        .kind = ANSWER_BROKEN,
+                        .retry_after = HTTP_NO_RETRY_AFTER,
+                        .unreachable = true,
+                };
+
+                error_set(&outcome.error, -ETIMEDOUT, "the API server: no answer to a watch");
+                reflector_fail(reflector, NEXT_WATCH, &outcome);
+        }
+}
+
+static void on_done(void *userdata, const struct http_result *result)
+{
+        struct reflector *reflector = userdata;
+        struct outcome outcome = reflector_take_result(reflector, result);
+
+        /* An ERROR event counts as one itself. */
+        if (reflector->watch_events > (reflector->watch_error.kind != ANSWER_OK))
+                reflector->expired_watches = 0;
+        if (reflector->watch_error.kind != ANSWER_OK)
+                outcome = reflector->watch_error;
+        reflector_watch_reset(reflector);
+        if (outcome.kind == ANSWER_OK)
+                watch_ended(reflector);
+        else
+                watch_failed(reflector, &outcome);
+}
+
+static int watch_query(const struct reflector *reflector, unsigned timeout, char **ret)
+{
+        char *escaped = curl_easy_escape(NULL, reflector->version, 0);
+        int n;
+
+        if (!escaped)
+                return -ENOMEM;
+        n = asprintf(ret,
+                REFLECTOR_PATH
+                "?allowWatchBookmarks=true&resourceVersion=%s&timeoutSeconds=%u&watch=true",
+                escaped, timeout);
+        curl_free(escaped);
+        return n < 0 ? -ENOMEM : 0;
+}
+
+int reflector_watch_begin(struct reflector *reflector)
+{
+        const struct reflector_timings *timings = &reflector->timings;
+        struct http_options options = {
+                .credential = reflector->credential,
+                .addresses = reflector->addresses,
+                .n_addresses = reflector->n_addresses,
+                .fresh = reflector->fresh,
+                .head = on_head,
+                .data = on_data,
+                .done = on_done,
+                .userdata = reflector,
+        };
+        _cleanup_free_ char *query = NULL;
+        unsigned timeout;
+        int r;
+
+        timeout = (unsigned)random_between(timings->watch_timeout_min, timings->watch_timeout_max);
+        r = watch_query(reflector, timeout, &query);
+        if (r < 0)
+                return r;
+        watch_decoder_deinit(&reflector->watch);
+        watch_decoder_init(&reflector->watch, 0, on_event, reflector);
+        reflector->watch_error = (struct outcome){};
+        reflector->watch_events = 0;
+        reflector->watch_begun = reflector_now(reflector);
+        options.path = query;
+        options.timeout = timeout * USEC_PER_SEC + timings->watch_grace;
+        r = http_get(reflector->http, &options, &reflector->request);
+        if (r < 0)
+                return r;
+        reflector->status.watches++;
+        feed_watchdog(reflector);
+        reflector_set_state(reflector, REFLECTOR_CONNECTING);
+        return 0;
+}
