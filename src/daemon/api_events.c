@@ -1,0 +1,113 @@
+/*
+ * What the API client tells, and what the manager makes of it.
+ */
+#include <string.h>
+
+#include "daemon/manager_private.h"
+
+static void on_credential(
+        void *userdata, const struct credential *credential, const struct error *error)
+{
+        struct manager *m = userdata;
+
+        story_credential(&m->story, credential, error);
+        if (credential && knowledge_set_credential(&m->knowledge, credential) == -EXDEV)
+                story_other_cluster(&m->story, credential);
+        reconcile_soon(m);
+}
+
+static void on_endpoint(void *userdata, const struct endpoint *endpoint)
+{
+        struct manager *m = userdata;
+
+        if (knowledge_set_endpoint(&m->knowledge, endpoint) <= 0)
+                return;
+        story_endpoint(&m->story, endpoint);
+        schedule_save(m);
+        /* Not gathered: the connection that is about to be made needs the exemption. */
+        reconcile_now(m);
+}
+
+static void on_replaced(void *userdata, struct cluster *cluster)
+{
+        struct manager *m = userdata;
+        bool first = m->knowledge.source != KNOWLEDGE_API;
+
+        /* Every node gone at once is an answer of a broken server, not a fact to act on. */
+        if (cluster->n_nodes == 0 && m->knowledge.cluster->n_nodes > 0) {
+                story_empty_list(&m->story, m->knowledge.cluster->n_nodes);
+                cluster_free(cluster);
+                return;
+        }
+        if (knowledge_replace(&m->knowledge, cluster) > 0 || first) {
+                story_nodes(&m->story, &m->knowledge);
+                reconcile_soon(m);
+        }
+        schedule_save(m);
+}
+
+static void on_changed(void *userdata, struct node *node, const char *version)
+{
+        struct manager *m = userdata;
+
+        if (knowledge_put(&m->knowledge, node, version) != 0)
+                reconcile_soon(m);
+        schedule_save(m);
+}
+
+static void on_removed(void *userdata, const char *name, const char *version)
+{
+        struct manager *m = userdata;
+
+        if (knowledge_remove(&m->knowledge, name, version) != 0)
+                reconcile_soon(m);
+        schedule_save(m);
+}
+
+static void on_bookmark(void *userdata, const char *version)
+{
+        struct manager *m = userdata;
+
+        knowledge_bookmark(&m->knowledge, version);
+        schedule_save(m);
+}
+
+static void on_bad_object(void *userdata, const char *name, const struct error *error)
+{
+        struct manager *m = userdata;
+
+        story_bad_object(&m->story, name, error);
+        publish_status(m);
+}
+
+static void on_state(void *userdata, enum reflector_state state, const struct error *error)
+{
+        struct manager *m = userdata;
+
+        story_api(&m->story, state, error);
+        publish_status(m);
+}
+
+int api_events_init(struct manager *m, struct error *error)
+{
+        const struct kube_client_handlers handlers = {
+                .userdata = m,
+                .credential = on_credential,
+                .endpoint = on_endpoint,
+                .replaced = on_replaced,
+                .changed = on_changed,
+                .removed = on_removed,
+                .bookmark = on_bookmark,
+                .bad_object = on_bad_object,
+                .state = on_state,
+        };
+        int r = kube_client_new(m->event, m->settings->kubeconfig, &handlers, &m->kube);
+
+        if (r >= 0)
+                r = kube_client_set_snapshot(m->kube, m->knowledge.cluster);
+        if (r >= 0)
+                r = kube_client_start(m->kube);
+        if (r < 0)
+                return error_set(error, r, "API client: %s", strerror(-r));
+        return 0;
+}

@@ -1,0 +1,51 @@
+/*
+ * What the kernel announces, and what the manager makes of it.
+ */
+#include <string.h>
+
+#include "basics/log.h"
+#include "daemon/manager_private.h"
+
+static void on_link(const char *name, uint32_t ifindex, bool deleted, void *userdata)
+{
+        struct manager *m = userdata;
+
+        if (strcmp(name, m->settings->interface) == 0 || ifindex == m->story.link.ifindex ||
+                strcmp(name, "lo") == 0)
+                reconcile_now(m);
+}
+
+static void on_address(void *userdata)
+{
+        reconcile_now(userdata);
+}
+
+static void on_foreign(const struct foreign_change *change, void *userdata)
+{
+        struct manager *m = userdata;
+
+        /* In observe mode others may do as they like. */
+        if (m->settings->mode == MODE_ENFORCE)
+                story_foreign(&m->story, change);
+        reconcile_repair(m);
+}
+
+static void on_overflow(int code, void *userdata)
+{
+        log_debug("announcements of the kernel were lost (%s): reading everything again",
+                strerror(-code));
+        reconcile_now(userdata);
+}
+
+int kernel_events_init(struct manager *m)
+{
+        const struct monitor_handlers handlers = {
+                .link = on_link,
+                .address = on_address,
+                .foreign = on_foreign,
+                .overflow = on_overflow,
+                .userdata = m,
+        };
+
+        return monitor_new(m->event, netlink_port_id(m->reconciler.route), &handlers, &m->monitor);
+}

@@ -1,0 +1,83 @@
+/*
+ * The manager's inside, shared by the files that make it up: schedule.c (when to reconcile, and the
+ * run itself), kernel_events.c, api_events.c, reload.c, and manager.c (setting up, taking down).
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "basics/backoff.h"
+#include "daemon/knowledge.h"
+#include "daemon/manager.h"
+#include "daemon/reconciler.h"
+#include "daemon/story.h"
+#include "kernel/monitor.h"
+#include "kube/client.h"
+#include "service/endpoints.h"
+#include "service/notify.h"
+
+/* Lower runs first: the kernel's announcements (−100, monitor.h), then a reconcile, then the rest.
+ */
+#define PRIORITY_RECONCILE (-50)
+
+struct manager {
+        const struct options *options;
+        struct settings *settings;
+        sd_event *event;
+        struct reconciler reconciler;
+        struct knowledge knowledge;
+        struct story story;
+        struct monitor *monitor;
+        struct kube_client *kube;
+        struct notify *notify;
+        struct endpoints *endpoints;
+        struct backoff backoff;
+
+        sd_event_source *reconcile; /* "now", once */
+        sd_event_source *gather;
+        sd_event_source *rescan;
+        sd_event_source *retry;
+        sd_event_source *save;
+        sd_event_source *signals[3];
+
+        uint64_t due_since;    /* CLOCK_MONOTONIC in µs: a reconcile waits since then; 0: none */
+        uint64_t repairs_from; /* the second in which repairs are counted */
+        unsigned repairs;
+        bool ready; /* the service manager was told */
+};
+
+/* schedule.c */
+
+/* Creates the timers and the "now" source, all off. */
+int schedule_init(struct manager *m);
+void schedule_deinit(struct manager *m);
+/* In this turn of the loop, once, however often it is asked for. */
+void reconcile_now(struct manager *m);
+/* Gathered with what else comes in the next 100 ms. */
+void reconcile_soon(struct manager *m);
+/* Somebody touched what is ours: at once, unless that has become a fight. */
+void reconcile_repair(struct manager *m);
+/* Right here. */
+void reconcile_run(struct manager *m);
+/* The snapshot, a little later; what is unsaved decides when. */
+void schedule_save(struct manager *m);
+void save_now(struct manager *m);
+/* STATUS= for the service manager. */
+void publish_status(struct manager *m);
+/* False: a reconcile is due and has not run for too long. The watchdog and /healthz ask. */
+bool making_progress(void *userdata);
+/* Tells the monitor which tables and priorities are ours now. */
+void watch_layouts(struct manager *m);
+
+/* kernel_events.c: the monitor, opened and wired. Negative errno. */
+int kernel_events_init(struct manager *m);
+
+/* api_events.c: the API client for the settings in force, started. Negative errno. */
+int api_events_init(struct manager *m, struct error *error);
+
+/* reload.c */
+
+/* Listens where the settings say; what does not work is logged and stands in the status. */
+void listen_endpoints(struct manager *m);
+/* SIGHUP: reads the configuration again; a bad one changes nothing. */
+void reload(struct manager *m);

@@ -1,0 +1,71 @@
+/*
+ * Brings the kernel to the wanted policy: read, compute, compare, apply, read back.
+ * Level-triggered: every run looks at everything, whatever it was that called for it.
+ */
+#pragma once
+
+#include "basics/error.h"
+#include "kernel/link.h"
+#include "kernel/netlink.h"
+#include "model/cluster.h"
+#include "model/endpoint.h"
+#include "model/settings.h"
+#include "policy/findings.h"
+#include "store/layout_record.h"
+
+struct reconciler {
+        struct netlink *route;   /* NETLINK_ROUTE */
+        struct netlink *generic; /* NETLINK_GENERIC; NULL: the kernel has none for us */
+        struct layout_record record;
+        char *record_path;
+};
+
+/* What a run is to bring about; all borrowed. */
+struct reconcile_input {
+        const struct settings *settings;
+        const struct cluster *cluster;
+        const char *node_name;
+        const struct endpoint *endpoint;
+};
+
+/* What it found and did. */
+struct reconcile_result {
+        struct link link; /* ifindex 0: there is none */
+        uint32_t mark;
+        bool mark_known; /* read from the device */
+        bool device_usable;
+        bool in_sync;   /* read back: the kernel holds all that is wanted, and nothing stale */
+        bool untouched; /* it did before, too */
+        size_t pending; /* steps that observe mode did not take, or that are left */
+        size_t written;
+        size_t failed;
+        size_t rules, routes; /* wanted */
+        size_t aliens;        /* in our band or tables, not ours, left alone */
+        size_t pods, nodes;   /* steered prefixes and addresses */
+        bool is_control_plane;
+        bool is_known;                /* our node is in the cluster */
+        struct text_builder findings; /* one a line */
+        size_t n_findings;
+        char first_alien[160];
+        struct error error;        /* the first thing that failed, code 0: nothing */
+        struct error record_error; /* the record of layouts could not be written */
+};
+
+/* Opens the sockets and reads the record of earlier layouts. An unreadable record is told in
+ * *error. */
+int reconciler_init(
+        struct reconciler *reconciler, const char *state_directory, struct error *error);
+void reconciler_deinit(struct reconciler *reconciler);
+
+/*
+ * One run. *ret is zeroed by the caller and to be freed with reconcile_result_deinit(). Returns 0
+ * when the kernel holds the policy (or in observe mode, when it could be compared), else the
+ * negative errno of ret->error: what stood before stands, as far as it was not improved.
+ */
+int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *input,
+        struct reconcile_result *ret);
+void reconcile_result_deinit(struct reconcile_result *result);
+
+/* The layouts that are ours now: that of the settings first, then the earlier ones. */
+size_t reconciler_layouts(const struct reconciler *reconciler, const struct settings *settings,
+        struct layout ret[static LAYOUT_RECORD_MAX + 1]);

@@ -1,0 +1,235 @@
+/*
+ * When to reconcile, and the run itself: the manager's timers.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "daemon/manager_private.h"
+
+/* Node changes are gathered for so long before they are applied together. */
+#define GATHER_USEC        (100 * USEC_PER_MSEC)
+#define RESCAN_USEC        (60 * USEC_PER_SEC)
+#define RETRY_INITIAL_USEC (1 * USEC_PER_SEC)
+#define RETRY_MAXIMUM_USEC (30 * USEC_PER_SEC)
+/* A device that is up but has no mark yet: its configuration is announced by nobody. */
+#define UNMARKED_USEC      (1 * USEC_PER_SEC)
+#define SAVE_USEC          (2 * USEC_PER_SEC)
+#define SAVE_VERSION_USEC  (60 * USEC_PER_SEC)
+/* A reconcile that is due and has not run for so long: no progress. */
+#define STALLED_USEC       (20 * USEC_PER_SEC)
+/* Somebody who deletes as fast as we repair: beyond so many a second, repairs are gathered. */
+#define REPAIRS_PER_SECOND 20u
+
+static uint64_t monotonic_usec(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void mark_due(struct manager *m)
+{
+        if (m->due_since == 0)
+                m->due_since = monotonic_usec();
+}
+
+void reconcile_now(struct manager *m)
+{
+        mark_due(m);
+        sd_event_source_set_enabled(m->reconcile, SD_EVENT_ONESHOT);
+}
+
+/* Arms a timer unless it runs already: what came first decides when it ends. */
+static void arm(sd_event_source *timer, uint64_t delay)
+{
+        int enabled = SD_EVENT_OFF;
+
+        sd_event_source_get_enabled(timer, &enabled);
+        if (enabled != SD_EVENT_OFF)
+                return;
+        sd_event_source_set_time_relative(timer, delay);
+        sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+void reconcile_soon(struct manager *m)
+{
+        mark_due(m);
+        arm(m->gather, GATHER_USEC);
+}
+
+void reconcile_repair(struct manager *m)
+{
+        uint64_t now = monotonic_usec();
+
+        if (now - m->repairs_from >= USEC_PER_SEC) {
+                m->repairs_from = now;
+                m->repairs = 0;
+        }
+        if (m->repairs++ < REPAIRS_PER_SECOND)
+                reconcile_now(m);
+        else
+                reconcile_soon(m);
+}
+
+void publish_status(struct manager *m)
+{
+        struct text_builder line = {};
+        _cleanup_free_ char *text = NULL;
+
+        if (m->kube) {
+                struct kube_client_status status = kube_client_status(m->kube);
+                struct timespec boot;
+
+                clock_gettime(CLOCK_BOOTTIME, &boot);
+                if (status.last_contact != 0)
+                        m->story.status.last_contact = (uint64_t)time(NULL) -
+                                                       (uint64_t)boot.tv_sec +
+                                                       status.last_contact / USEC_PER_SEC;
+        }
+        status_line(&m->story.status, (uint64_t)time(NULL), &line);
+        if (text_take(&line, &text) >= 0)
+                notify_status(m->notify, text);
+}
+
+void schedule_save(struct manager *m)
+{
+        if (m->knowledge.unsaved && m->knowledge.saved_at == 0 &&
+                m->knowledge.source == KNOWLEDGE_API) {
+                /* The first one is worth having at once: a reboot without it begins with nothing.
+                 */
+                save_now(m);
+        } else if (m->knowledge.unsaved) {
+                /* A change does not wait for a timer that was armed for a bookmark. */
+                sd_event_source_set_enabled(m->save, SD_EVENT_OFF);
+                arm(m->save, SAVE_USEC);
+        } else if (m->knowledge.unsaved_version) {
+                arm(m->save, SAVE_VERSION_USEC);
+        }
+}
+
+void save_now(struct manager *m)
+{
+        struct error error = {};
+        int r;
+
+        /* Only what the API has said is worth keeping; what the snapshot said is there already. */
+        if (m->knowledge.source != KNOWLEDGE_API ||
+                (!m->knowledge.unsaved && !m->knowledge.unsaved_version))
+                return;
+        r = knowledge_save(
+                &m->knowledge, knowledge_node_name(&m->knowledge, m->settings->node_name), &error);
+        story_snapshot_saved(&m->story, &m->knowledge, r, &error);
+        if (r < 0)
+                arm(m->save, SAVE_VERSION_USEC);
+}
+
+void watch_layouts(struct manager *m)
+{
+        struct layout layouts[LAYOUT_RECORD_MAX + 1];
+        size_t n = reconciler_layouts(&m->reconciler, m->settings, layouts);
+
+        /* Out of memory: the old ones are watched, and the rescan finds the rest. */
+        (void)monitor_set_layouts(m->monitor, layouts, n);
+}
+
+void reconcile_run(struct manager *m)
+{
+        const struct reconcile_input input = {
+                .settings = m->settings,
+                .cluster = m->knowledge.cluster,
+                .node_name = knowledge_node_name(&m->knowledge, m->settings->node_name),
+                .endpoint = &m->knowledge.endpoint,
+        };
+        struct reconcile_result result = {};
+        uint64_t begin = monotonic_usec();
+        int r;
+
+        sd_event_source_set_enabled(m->gather, SD_EVENT_OFF);
+        watch_layouts(m);
+        r = reconciler_run(&m->reconciler, &input, &result);
+        m->due_since = 0;
+        story_reconciled(
+                &m->story, m->settings, &m->knowledge, &result, r, monotonic_usec() - begin);
+
+        sd_event_source_set_enabled(m->retry, SD_EVENT_OFF);
+        if (r < 0) {
+                arm(m->retry, backoff_next(&m->backoff));
+        } else {
+                backoff_reset(&m->backoff);
+                if (result.link.up && !result.device_usable)
+                        arm(m->retry, UNMARKED_USEC);
+        }
+        sd_event_source_set_time_relative(m->rescan, RESCAN_USEC);
+        sd_event_source_set_enabled(m->rescan, SD_EVENT_ONESHOT);
+        reconcile_result_deinit(&result);
+        publish_status(m);
+        if (r >= 0 && !m->ready) {
+                m->ready = true;
+                notify_ready(m->notify);
+        }
+}
+
+static int on_reconcile(sd_event_source *source, void *userdata)
+{
+        reconcile_run(userdata);
+        return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        reconcile_now(userdata);
+        return 0;
+}
+
+static int on_save(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        save_now(userdata);
+        return 0;
+}
+
+bool making_progress(void *userdata)
+{
+        struct manager *m = userdata;
+
+        return m->due_since == 0 || monotonic_usec() - m->due_since < STALLED_USEC;
+}
+
+static int add_timer(struct manager *m, sd_event_time_handler_t handler, uint64_t accuracy,
+        sd_event_source **ret)
+{
+        int r = sd_event_add_time_relative(
+                m->event, ret, CLOCK_BOOTTIME, UINT64_MAX / 2, accuracy, handler, m);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+        return r;
+}
+
+int schedule_init(struct manager *m)
+{
+        int r = sd_event_add_defer(m->event, &m->reconcile, on_reconcile, m);
+
+        if (r >= 0)
+                r = sd_event_source_set_priority(m->reconcile, PRIORITY_RECONCILE);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(m->reconcile, SD_EVENT_OFF);
+        if (r >= 0)
+                r = add_timer(m, on_timer, USEC_PER_MSEC, &m->gather);
+        if (r >= 0)
+                r = add_timer(m, on_timer, USEC_PER_SEC, &m->rescan);
+        if (r >= 0)
+                r = add_timer(m, on_timer, 10 * USEC_PER_MSEC, &m->retry);
+        if (r >= 0)
+                r = add_timer(m, on_save, USEC_PER_SEC, &m->save);
+        m->backoff = BACKOFF_INIT(RETRY_INITIAL_USEC, RETRY_MAXIMUM_USEC);
+        return r;
+}
+
+void schedule_deinit(struct manager *m)
+{
+        sd_event_source *sources[] = {m->reconcile, m->gather, m->rescan, m->retry, m->save};
+
+        for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
+                sd_event_source_disable_unref(sources[i]);
+}

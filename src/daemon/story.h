@@ -1,0 +1,51 @@
+/*
+ * The story the journal tells, and the status: what happened is compared with what was last told,
+ * and only what is new is logged.
+ */
+#pragma once
+
+#include "daemon/knowledge.h"
+#include "daemon/reconciler.h"
+#include "kernel/monitor.h"
+#include "kube/client.h"
+#include "service/status.h"
+
+struct story {
+        struct status status;
+        char *findings;    /* as last told */
+        char *bad_objects; /* one a line, as told since the last list */
+        size_t n_bad_objects;
+        struct link link;
+        bool device_usable;
+        bool device_told;
+        bool endpoint_lost; /* the API was lost, and it was said */
+        char credential[640];
+        char api[STATUS_TEXT_MAX];
+        char record_error[512];
+        char snapshot_error[512];
+        char alien[160];
+};
+
+void story_init(struct story *story, const struct settings *settings);
+void story_deinit(struct story *story);
+
+/* The settings changed: at start and after each reload. */
+void story_settings(struct story *story, const struct settings *settings);
+/* A run of the reconciler; `code` is what it returned. The findings are taken out of *result. */
+void story_reconciled(struct story *story, const struct settings *settings,
+        const struct knowledge *knowledge, struct reconcile_result *result, int code,
+        uint64_t duration_usec);
+void story_foreign(struct story *story, const struct foreign_change *change);
+void story_snapshot_loaded(struct story *story, const struct knowledge *knowledge, int code,
+        const struct error *error);
+void story_snapshot_saved(struct story *story, const struct knowledge *knowledge, int code,
+        const struct error *error);
+void story_credential(
+        struct story *story, const struct credential *credential, const struct error *error);
+void story_other_cluster(struct story *story, const struct credential *credential);
+void story_endpoint(struct story *story, const struct endpoint *endpoint);
+/* The first list, or one with another set of nodes. */
+void story_nodes(struct story *story, const struct knowledge *knowledge);
+void story_empty_list(struct story *story, size_t n_nodes);
+void story_bad_object(struct story *story, const char *name, const struct error *error);
+void story_api(struct story *story, enum reflector_state state, const struct error *error);
