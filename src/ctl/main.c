@@ -1,0 +1,67 @@
+/*
+ * nodecryptorctl(1): looks at the policy from outside the daemon.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "basics/log.h"
+#include "basics/util.h"
+#include "ctl/verbs.h"
+
+static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+} verbs[] = {
+        {"plan", verb_plan},
+        {"explain", verb_explain},
+};
+
+static void print_help(FILE *stream)
+{
+        fputs("Usage: nodecryptorctl VERB [OPTION...]\n"
+              "\n"
+              "  plan --nodes FILE --node-name NAME\n"
+              "        Print the policy as ip commands, without daemon or root. FILE is what\n"
+              "        `kubectl get ciliumnodes -o json` writes.\n"
+              "        --config FILE            the configuration (default /etc/nodecryptor.conf)\n"
+              "        --api-endpoint ADDR:PORT the kubeconfig's endpoint; may be given again\n"
+              "        --mark MARK              the device's mark (default 0xe00)\n"
+              "        --without-device         as it is while the device is away\n"
+              "\n"
+              "  explain DESTINATION[:PORT]\n"
+              "        Which way the kernel sends that flow, and why. DESTINATION is an address\n"
+              "        or a node's name; an IPv6 address with a port is written [ADDRESS]:PORT.\n"
+              "        --from ADDRESS[:PORT]    its source; one that is not ours: a forwarded "
+              "flow\n"
+              "        --protocol P             tcp (default), udp, icmp\n"
+              "        --mark MARK              the packet's mark\n"
+              "        --config FILE            the configuration (default /etc/nodecryptor.conf)\n"
+              "        --node-name NAME         our node's name, if not as the daemon found it\n"
+              "        --state-directory DIR    where the daemon keeps its snapshot\n"
+              "\n"
+              "  --help, --version\n"
+              "\n"
+              "Exit status: 0 done (explain: kernel and policy agree), 1 they disagree or it\n"
+              "failed, 2 wrong usage or configuration.\n",
+                stream);
+}
+
+int main(int argc, char **argv)
+{
+        log_init("nodecryptorctl");
+        if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+                print_help(stdout);
+                return EXIT_SUCCESS;
+        }
+        if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+                printf("nodecryptorctl %s\n", NODECRYPTOR_VERSION);
+                return EXIT_SUCCESS;
+        }
+        for (size_t i = 0; argc >= 2 && i < ARRAY_SIZE(verbs); i++)
+                if (strcmp(argv[1], verbs[i].name) == 0)
+                        return verbs[i].run(argc - 1, argv + 1);
+        if (argc >= 2)
+                log_error("unknown verb \"%s\"", argv[1]);
+        print_help(stderr);
+        return EXIT_USAGE;
+}
