@@ -5,7 +5,7 @@
 #pragma once
 
 #include "basics/text.h"
-#include "policy/compute.h"
+#include "policy/input.h"
 
 enum finding_kind {
         FINDING_NO_SELF,         /* our node is not in the cluster: every node is steered */

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "policy/compute.h"
+#include "policy/input.h"
 
 struct prefixes {
         struct prefix *items; /* sorted, unique */

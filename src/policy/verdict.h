@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "policy/compute.h"
+#include "policy/input.h"
 
 struct flow {
         struct address source; /* family 0: the kernel is to choose */

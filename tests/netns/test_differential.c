@@ -16,6 +16,7 @@
 #include "fixture.h"
 #include "kernel/fib_apply.h"
 #include "kernel/route_query.h"
+#include "policy/compute.h"
 #include "policy/verdict.h"
 #include "test.h"
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "fib_model.h"
+#include "policy/compute.h"
 #include "test.h"
 
 #define NODES_MAX 5

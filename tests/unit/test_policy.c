@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "fib_model.h"
+#include "policy/compute.h"
 #include "policy/findings.h"
 #include "policy/shape.h"
 #include "test.h"
