@@ -351,13 +351,14 @@ static int run_all(struct run *run)
                 r = read_kernel(run);
         if (r < 0)
                 return r;
-        count_aliens(run);
         if (run->input->settings->mode == MODE_OBSERVE) {
                 r = step_all(run, false);
                 run->result->in_sync = r >= 0 && run->result->pending == 0;
+                count_aliens(run);
                 return r;
         }
         r = enforce(run);
+        count_aliens(run); /* of what was read last: those that were holes are gone by then */
         noop = r >= 0 ? apply_noop_route(run) : 0;
         return noop < 0 ? noop : r;
 }
