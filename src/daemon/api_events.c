@@ -41,7 +41,7 @@ static void on_replaced(void *userdata, struct cluster *cluster)
         }
         if (knowledge_replace(&m->knowledge, cluster) > 0 || first) {
                 story_nodes(&m->story, &m->knowledge);
-                reconcile_soon(m);
+                reconcile_now(m); /* it is whole: there is nothing to gather */
         }
         schedule_save(m);
 }

@@ -222,6 +222,8 @@ static int step_family(struct run *run, int family, bool apply)
         r = policy_diff(run->layouts, run->n_layouts, family, &run->actual, &run->wanted, &steps);
         if (r < 0)
                 return error_set(&result->error, r, "out of memory");
+        if (!run->input->complete)
+                steps_keep_what_stands(&steps);
         result->pending += steps.n;
         if (apply && steps.n > 0) {
                 r = kernel_fib_apply(run->reconciler->route, &steps, &applied);
@@ -323,7 +325,7 @@ static int enforce(struct run *run)
                 }
         }
         result->in_sync = r >= 0;
-        if (result->in_sync)
+        if (result->in_sync && run->input->complete)
                 forget_layouts(run);
         return r;
 }

@@ -26,6 +26,7 @@ struct reconcile_input {
         const struct cluster *cluster;
         const char *node_name;
         const struct endpoint *endpoint;
+        bool complete; /* the nodes are known as of now: what is not wanted may go */
 };
 
 /* What it found and did. */

@@ -30,6 +30,8 @@ static uint64_t monotonic_usec(void)
 
 static void mark_due(struct manager *m)
 {
+        /* What is wanted has changed, or what is there: until it is looked at, nobody can say. */
+        m->story.status.in_sync = false;
         if (m->due_since == 0)
                 m->due_since = monotonic_usec();
 }
@@ -96,9 +98,9 @@ void schedule_save(struct manager *m)
 {
         if (m->knowledge.unsaved && m->knowledge.saved_at == 0 &&
                 m->knowledge.source == KNOWLEDGE_API) {
-                /* The first one is worth having at once: a reboot without it begins with nothing.
-                 */
-                save_now(m);
+                /* The first one at once, right after it is applied. */
+                sd_event_source_set_time_relative(m->save, 0);
+                sd_event_source_set_enabled(m->save, SD_EVENT_ONESHOT);
         } else if (m->knowledge.unsaved) {
                 /* A change does not wait for a timer that was armed for a bookmark. */
                 sd_event_source_set_enabled(m->save, SD_EVENT_OFF);
@@ -140,6 +142,8 @@ void reconcile_run(struct manager *m)
                 .cluster = m->knowledge.cluster,
                 .node_name = knowledge_node_name(&m->knowledge, m->settings->node_name),
                 .endpoint = &m->knowledge.endpoint,
+                /* A snapshot may be older than what stands in the kernel. */
+                .complete = m->knowledge.source == KNOWLEDGE_API,
         };
         struct reconcile_result result = {};
         uint64_t begin = monotonic_usec();

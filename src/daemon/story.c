@@ -258,8 +258,9 @@ void story_snapshot_loaded(
 
         story->status.snapshot_saved = knowledge->saved_at;
         if (code == 0) {
-                log_info("no snapshot: only what the configuration protects holds until the API "
-                         "server has answered");
+                log_info("no snapshot: until the API server has answered, only what the "
+                         "configuration "
+                         "protects is added to what an earlier run left in the kernel");
         } else if (code > 0) {
                 if (gmtime_r(&at, &broken))
                         strftime(saved, sizeof(saved), "%FT%TZ", &broken);

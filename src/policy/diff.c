@@ -306,6 +306,22 @@ int policy_diff(const struct layout *layouts, size_t n_layouts, int family,
         return 0;
 }
 
+static bool weakens(const struct step *step)
+{
+        return step->kind == STEP_DELETE_RULE || step->kind == STEP_DELETE_ROUTE ||
+               step->phase == PHASE_ADD_PODS_THROWS;
+}
+
+void steps_keep_what_stands(struct steps *steps)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < steps->n; i++)
+                if (!weakens(&steps->items[i]))
+                        steps->items[kept++] = steps->items[i];
+        steps->n = kept;
+}
+
 void steps_deinit(struct steps *steps)
 {
         free(steps->items);

@@ -574,6 +574,36 @@ static void a_lost_twin_and_a_changed_route_are_written_again(void)
         fib_deinit(&fib);
 }
 
+static void without_knowledge_nothing_that_stands_goes(void)
+{
+        struct policy_input in;
+        struct layout layout;
+        struct fib kernel, wanted = {};
+        struct steps steps = {};
+
+        begin();
+        kernel = kernel_as_wanted();
+        layout = policy_layout(host.settings);
+        /* A start without a snapshot: no nodes, but a floor. */
+        host.cluster = cluster_free(host.cluster);
+        host.cluster = cluster_new();
+        CHECK(host.cluster);
+        host.settings->protect = calloc(1, sizeof(struct prefix));
+        host.settings->protect[0] = prefix_of("10.244.0.0/16");
+        host.settings->n_protect = 1;
+        in = input();
+        CHECK_INT(policy_compute(&in, &wanted), 0);
+        CHECK_INT(policy_diff(&layout, 1, AF_INET, &kernel, &wanted, &steps), 0);
+        CHECK(steps.n > 1);
+        steps_keep_what_stands(&steps);
+        CHECK_INT(steps.n, 1);
+        CHECK_INT(steps.items[0].kind, STEP_REPLACE_ROUTE);
+        CHECK(prefix_equal(&steps.items[0].route.destination, &host.settings->protect[0]));
+        steps_deinit(&steps);
+        fib_deinit(&wanted);
+        fib_deinit(&kernel);
+}
+
 static bool has_finding(enum finding_kind kind, const char *words)
 {
         const struct policy_input in = input();
@@ -668,5 +698,6 @@ TEST_MAIN(TEST(nodes_and_pods_are_encrypted),
         TEST(a_family_without_nodes_or_on_no_host_has_no_rules),
         TEST(an_unchanged_kernel_needs_no_step), TEST(what_is_not_ours_is_left_alone),
         TEST(a_foreign_hole_in_what_is_steered_is_closed), TEST(doubled_and_stale_objects_go),
-        TEST(a_lost_twin_and_a_changed_route_are_written_again), TEST(contradictions_are_found),
+        TEST(a_lost_twin_and_a_changed_route_are_written_again),
+        TEST(without_knowledge_nothing_that_stands_goes), TEST(contradictions_are_found),
         TEST(shapes_are_exact))
