@@ -5,13 +5,18 @@
 
 #include "basics/log.h"
 #include "daemon/manager_private.h"
+#include "kernel/noop_link.h"
 
 static void on_link(const char *name, uint32_t ifindex, bool deleted, void *userdata)
 {
         struct manager *m = userdata;
 
-        if (strcmp(name, m->settings->interface) == 0 || ifindex == m->story.link.ifindex ||
-                strcmp(name, "lo") == 0)
+        static const char *const watched[] = {"lo", NOOP_LINK_NAME};
+        bool ours = strcmp(name, m->settings->interface) == 0 || ifindex == m->story.link.ifindex;
+
+        for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
+                ours |= strcmp(name, watched[i]) == 0;
+        if (ours)
                 reconcile_now(m);
 }
 

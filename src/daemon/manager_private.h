@@ -37,6 +37,7 @@ struct manager {
         sd_event_source *gather;
         sd_event_source *rescan;
         sd_event_source *retry;
+        sd_event_source *mark; /* while the device can be asked for its mark */
         sd_event_source *save;
         sd_event_source *signals[3];
 

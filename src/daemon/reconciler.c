@@ -78,6 +78,15 @@ size_t reconciler_layouts(const struct reconciler *reconciler, const struct sett
         return n;
 }
 
+bool reconciler_mark_changed(struct reconciler *reconciler, uint32_t ifindex, uint32_t mark)
+{
+        struct wireguard wireguard;
+
+        return reconciler->generic &&
+               wireguard_read(reconciler->generic, ifindex, &wireguard, NULL) >= 0 &&
+               wireguard.fwmark != mark;
+}
+
 /* The device's own mark; the default one while it cannot be asked. False: it has none set yet. */
 static bool read_mark(struct run *run)
 {

@@ -65,6 +65,11 @@ void reconciler_deinit(struct reconciler *reconciler);
  */
 int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *input,
         struct reconcile_result *ret);
+/*
+ * Asks the device for its mark: true when it is another one than `mark`. For what nobody announces:
+ * a mark set on a device that stays. False when the device cannot be asked.
+ */
+bool reconciler_mark_changed(struct reconciler *reconciler, uint32_t ifindex, uint32_t mark);
 void reconcile_result_deinit(struct reconcile_result *result);
 
 /* The layouts that are ours now: that of the settings first, then the earlier ones. */

@@ -12,6 +12,9 @@
 #define RETRY_INITIAL_USEC (1 * USEC_PER_SEC)
 #define RETRY_MAXIMUM_USEC (30 * USEC_PER_SEC)
 /* A device that is up but has no mark yet: its configuration is announced by nobody. */
+/* A mark changed on the living device, as an upgrade of Cilium does, is announced by nobody either.
+ */
+#define MARK_USEC          (10 * USEC_PER_SEC)
 #define UNMARKED_USEC      (1 * USEC_PER_SEC)
 #define SAVE_USEC          (2 * USEC_PER_SEC)
 #define SAVE_VERSION_USEC  (60 * USEC_PER_SEC)
@@ -166,6 +169,10 @@ void reconcile_run(struct manager *m)
         }
         sd_event_source_set_time_relative(m->rescan, RESCAN_USEC);
         sd_event_source_set_enabled(m->rescan, SD_EVENT_ONESHOT);
+        if (result.device_usable && result.mark_known)
+                arm(m->mark, MARK_USEC);
+        else
+                sd_event_source_set_enabled(m->mark, SD_EVENT_OFF);
         reconcile_result_deinit(&result);
         publish_status(m);
         if (r >= 0 && !m->ready) {
@@ -183,6 +190,17 @@ static int on_reconcile(sd_event_source *source, void *userdata)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         reconcile_now(userdata);
+        return 0;
+}
+
+static int on_mark(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct manager *m = userdata;
+
+        if (reconciler_mark_changed(&m->reconciler, m->story.link.ifindex, m->story.mark))
+                reconcile_now(m);
+        else
+                arm(m->mark, MARK_USEC);
         return 0;
 }
 
@@ -225,6 +243,8 @@ int schedule_init(struct manager *m)
         if (r >= 0)
                 r = add_timer(m, on_timer, 10 * USEC_PER_MSEC, &m->retry);
         if (r >= 0)
+                r = add_timer(m, on_mark, USEC_PER_SEC, &m->mark);
+        if (r >= 0)
                 r = add_timer(m, on_save, USEC_PER_SEC, &m->save);
         m->backoff = BACKOFF_INIT(RETRY_INITIAL_USEC, RETRY_MAXIMUM_USEC);
         return r;
@@ -232,7 +252,8 @@ int schedule_init(struct manager *m)
 
 void schedule_deinit(struct manager *m)
 {
-        sd_event_source *sources[] = {m->reconcile, m->gather, m->rescan, m->retry, m->save};
+        sd_event_source *sources[] = {
+                m->reconcile, m->gather, m->rescan, m->retry, m->mark, m->save};
 
         for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
                 sd_event_source_disable_unref(sources[i]);

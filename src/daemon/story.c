@@ -73,7 +73,8 @@ static void tell_device(
 
         snprintf(index, sizeof(index), "NODECRYPTOR_IFINDEX=%u", link->ifindex);
         if (story->device_told && story->device_usable == result->device_usable &&
-                story->link.ifindex == link->ifindex && story->link.up == link->up)
+                story->link.ifindex == link->ifindex && story->link.up == link->up &&
+                story->mark == result->mark)
                 return;
         if (result->device_usable)
                 log_event(LOG_NOTICE, MESSAGE_DEVICE, fields,
@@ -88,6 +89,7 @@ static void tell_device(
         story->device_told = true;
         story->device_usable = result->device_usable;
         story->link = *link;
+        story->mark = result->mark;
 }
 
 static void tell_findings(struct story *story, struct reconcile_result *result)
@@ -174,7 +176,7 @@ static void tell_state(struct story *story, const struct settings *settings,
                 return;
         if (code < 0)
                 log_event(LOG_ERR, MESSAGE_DEGRADED, fields,
-                        "the kernel does not hold the policy: %s; what stood before stands, trying "
+                        "the kernel is not as it should be: %s; what stood before stands, trying "
                         "again",
                         result->error.text);
         else if (settings->mode == MODE_OBSERVE)

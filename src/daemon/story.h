@@ -15,7 +15,8 @@ struct story {
         char *findings;    /* as last told */
         char *bad_objects; /* one a line, as told since the last list */
         size_t n_bad_objects;
-        struct link link;
+        struct link link; /* the device, as last told; with it: */
+        uint32_t mark;
         bool device_usable;
         bool device_told;
         bool endpoint_lost; /* the API was lost, and it was said */
