@@ -44,7 +44,8 @@ struct manager {
         uint64_t due_since;    /* CLOCK_MONOTONIC in µs: a reconcile waits since then; 0: none */
         uint64_t repairs_from; /* the second in which repairs are counted */
         unsigned repairs;
-        bool ready; /* the service manager was told */
+        bool ready;          /* the service manager was told */
+        bool endpoint_local; /* this host held an address of the API endpoint when last looked */
 };
 
 /* schedule.c */

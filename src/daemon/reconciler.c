@@ -164,6 +164,9 @@ static void count(struct run *run, const struct policy_input *input)
                 for (int family = 0; family < FAMILY_MAX; family++)
                         result->nodes += cluster->nodes[i]->addresses[family].family != 0;
         }
+        for (size_t i = 0; i < input->endpoint->n_addresses; i++)
+                result->endpoint_local |=
+                        device_has_local(input->device, &input->endpoint->addresses[i]);
         result->is_known = self != NULL;
         result->is_control_plane = self && node_is_control_plane(self);
         result->rules = run->wanted.n_rules;

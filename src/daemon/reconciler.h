@@ -44,6 +44,7 @@ struct reconcile_result {
         size_t aliens;        /* in our band or tables, not ours, left alone */
         size_t pods, nodes;   /* steered prefixes and addresses */
         bool is_control_plane;
+        bool endpoint_local;          /* this host holds an address of the API endpoint */
         bool is_known;                /* our node is in the cluster */
         struct text_builder findings; /* one a line */
         size_t n_findings;

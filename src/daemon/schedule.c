@@ -138,6 +138,19 @@ void watch_layouts(struct manager *m)
         (void)monitor_set_layouts(m->monitor, layouts, n);
 }
 
+/*
+ * A virtual address of the API endpoint came to this host, or left it: a connection to it leads to
+ * ourselves, or to nobody, and only keep-alives would find out.
+ */
+static void follow_endpoint(struct manager *m, bool endpoint_local)
+{
+        if (endpoint_local == m->endpoint_local)
+                return;
+        m->endpoint_local = endpoint_local;
+        if (m->kube)
+                kube_client_resync(m->kube);
+}
+
 void reconcile_run(struct manager *m)
 {
         const struct reconcile_input input = {
@@ -169,6 +182,7 @@ void reconcile_run(struct manager *m)
         }
         sd_event_source_set_time_relative(m->rescan, RESCAN_USEC);
         sd_event_source_set_enabled(m->rescan, SD_EVENT_ONESHOT);
+        follow_endpoint(m, result.endpoint_local);
         if (result.device_usable && result.mark_known)
                 arm(m->mark, MARK_USEC);
         else

@@ -82,7 +82,7 @@ int kube_client_set_snapshot(struct kube_client *client, const struct cluster *c
 
 /* Begins: looks for the credential at once, calls handlers from the loop. */
 int kube_client_start(struct kube_client *client);
-/* A full list, soon, whatever is going on. */
+/* A full list, soon, on a fresh connection, whatever is going on. */
 void kube_client_resync(struct kube_client *client);
 /* Looks at the credential's files now rather than when they change. */
 void kube_client_reload(struct kube_client *client);

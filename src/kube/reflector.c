@@ -335,6 +335,7 @@ int reflector_set_addresses(
 void reflector_resync(struct reflector *reflector)
 {
         reflector->next = NEXT_LIST;
+        reflector->fresh = true;
         if (reflector->state == REFLECTOR_BACKOFF || reflector->state == REFLECTOR_LISTING)
                 return;
         reflector->interrupt = true;

@@ -85,7 +85,7 @@ void reflector_set_credential(struct reflector *reflector, const struct credenti
 /* The addresses to connect to (copied); with none, the reflector waits. */
 int reflector_set_addresses(
         struct reflector *reflector, const struct address *addresses, size_t n_addresses);
-/* Lists again, soon; may be called from a handler. */
+/* Lists again, soon, on a fresh connection; may be called from a handler. */
 void reflector_resync(struct reflector *reflector);
 
 enum reflector_state reflector_state(const struct reflector *reflector);
