@@ -62,12 +62,21 @@ uint32_t fixture_tun(const char *name)
         return if_nametoindex(name);
 }
 
+void fixture_wait_for_ipv6(const char *address)
+{
+        run("for i in $(seq 500); do ip -6 route show table local | grep -q '^local %s ' && exit "
+            "0; "
+            "sleep 0.01; done; exit 1",
+                address);
+}
+
 uint32_t fixture_device(void)
 {
         uint32_t ifindex = fixture_tun(DEVICE);
 
         run("ip address add 10.0.0.1/24 dev " DEVICE);
         run("ip address add fd00::1/64 dev " DEVICE " nodad"); /* usable at once */
+        fixture_wait_for_ipv6("fd00::1");
         return ifindex;
 }
 

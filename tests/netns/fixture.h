@@ -29,6 +29,8 @@ bool fixture_possible(void);
 struct netlink *fixture_netlink(int protocol);
 /* A persistent tun device that is up; it stands in for a WireGuard one. Returns its index. */
 uint32_t fixture_tun(const char *name);
+/* Until the kernel has the address in its local table: it takes a link for ready a little later. */
+void fixture_wait_for_ipv6(const char *address);
 /* The device with 10.0.0.1/24 and fd00::1/64. Returns its index. */
 uint32_t fixture_device(void);
 

@@ -188,9 +188,7 @@ static void enter_host(struct scene *scene, const struct surroundings *s)
         fixture_tun("vpn0");
         scene->lxc = if_nametoindex("lxc0");
         run("ip address add 10.0.0.1/24 dev eth0; ip address add fd00::1/64 dev eth0 nodad");
-        /* The kernel takes a link for ready a little later, and the address with it. */
-        run("for i in $(seq 500); do ip -6 route show table local | grep -q '^local fd00::1 ' && "
-            "exit 0; sleep 0.01; done; exit 1");
+        fixture_wait_for_ipv6("fd00::1");
         set_up_routes(scene, s);
 }
 
