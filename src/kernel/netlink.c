@@ -142,7 +142,7 @@ static int netlink_receive(struct netlink *nl, int flags, size_t *ret)
 /* Throws away what lies in the queue: after an error, and to let a broken dump come to its end. */
 static void netlink_drain(struct netlink *nl)
 {
-        size_t n;
+        size_t n = 0;
 
         for (unsigned i = 0; i < DRAIN_MESSAGES; i++)
                 if (netlink_receive(nl, MSG_DONTWAIT, &n) == -EAGAIN)
@@ -231,7 +231,7 @@ static int exchange_run(struct netlink *nl, struct exchange *exchange, struct er
 {
         while (!exchange->finished) {
                 const struct nlmsghdr *message = (const struct nlmsghdr *)(void *)nl->receive;
-                size_t n;
+                size_t n = 0;
                 int r, left;
 
                 r = netlink_receive(nl, 0, &n);
