@@ -19,6 +19,8 @@ import time
 
 import wireguard
 
+PATIENCE = float(os.environ.get("NODECRYPTOR_PATIENCE", 1))
+
 ANNOTATION = "network.cilium.io/wg-pub-key"
 NODES = "/apis/cilium.io/v2/ciliumnodes"
 
@@ -38,7 +40,7 @@ class Api:
         try:
             if not self.connection:
                 self.connection = http.client.HTTPSConnection(
-                    self.host, self.port, timeout=2, context=self.context)
+                    self.host, self.port, timeout=2 * PATIENCE, context=self.context)
             self.connection.request(
                 method, path, json.dumps(body) if body else None,
                 {"Content-Type": "application/merge-patch+json"} if body else {})

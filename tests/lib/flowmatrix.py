@@ -6,6 +6,7 @@
 
 import flows
 from flows import ENCRYPTED, OUT_PLAIN, PLAIN, Flow
+from netns import PATIENCE
 
 EXEMPT_PORTS = (2379, 2380, 6443)
 ORDINARY = (("tcp", 8080), ("udp", 8080), ("icmp", 0))
@@ -43,7 +44,7 @@ class Cell:
         self.expected = expected(self.flows[0])
         self.results = []
 
-    def measure(self, capture, timeout=1.0):
+    def measure(self, capture, timeout=PATIENCE):
         self.results = [flow.send(capture, timeout) for flow in self.flows]
 
     @property
@@ -77,7 +78,7 @@ def role(node):
     return "CP" if node.control_plane else "worker"
 
 
-def measure(cluster, capture, timeout=1.0, progress=lambda row, cell: None):
+def measure(cluster, capture, timeout=PATIENCE, progress=lambda row, cell: None):
     """Every row for every pair of roles and both families."""
     rows = []
     for row in ROWS:

@@ -16,6 +16,8 @@ import ssl
 import struct
 import time
 
+from netns import PATIENCE
+
 ENCRYPTED, PLAIN, BLOCKED, LOST = "ENCRYPTED", "PLAIN", "BLOCKED", "LOST"
 OUT_PLAIN, BACK_PLAIN = "PLAIN out, ENCRYPTED back", "ENCRYPTED out, PLAIN back"
 UNSEEN = "NOT SEEN"
@@ -52,7 +54,7 @@ class Flow:
                 ((self.source, self.source_pod), (self.destination, self.destination_pod))]
         return f"{ends[0]} → {ends[1]} {self.protocol} {self.port or ''} IPv{self.family}"
 
-    def send(self, capture, timeout=1.0):
+    def send(self, capture, timeout=PATIENCE):
         """`capture` must keep sizes. Never raises for a flow that does not get through."""
         capture.take()
         exchange = {"tcp": _tcp, "udp": _udp, "icmp": _icmp}[self.protocol]

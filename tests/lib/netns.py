@@ -86,8 +86,13 @@ def run(*command, check=True, text=None):
     return done.stdout
 
 
+# How many times as long as usual everything may take: in an emulated machine, a lot.
+PATIENCE = float(os.environ.get("NODECRYPTOR_PATIENCE", 1))
+
+
 def wait_for(predicate, seconds, what, every=0.01):
     """Polls until the predicate holds, and returns what it returned; TimeoutError after that."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         value = predicate()
