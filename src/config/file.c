@@ -194,6 +194,7 @@ static const struct key keys[] = {
         {.name = "interface", .text = value_interface},
         {.name = "mode", .text = value_mode},
         {.name = "on_tunnel_down", .text = value_on_tunnel_down},
+        {.name = "on_doubtful_list", .text = value_on_doubtful_list},
         {.name = "protect", .list = read_protect},
         {.name = "exclude", .list = read_exclude},
         {.name = "exemptions", .list = read_exemptions},

@@ -68,6 +68,8 @@ void config_print(const struct settings *settings, struct text_builder *builder)
         print_key("mode", settings->mode == MODE_OBSERVE ? "observe" : "enforce", builder);
         print_key("on_tunnel_down",
                 settings->on_tunnel_down == TUNNEL_DOWN_BYPASS ? "bypass" : "block", builder);
+        print_key("on_doubtful_list",
+                settings->on_doubtful_list == DOUBTFUL_LIST_BELIEVE ? "believe" : "keep", builder);
         print_prefixes("protect", settings->protect, settings->n_protect, builder);
         print_prefixes("exclude", settings->exclude, settings->n_exclude, builder);
         print_exemptions(settings, builder);

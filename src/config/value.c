@@ -101,6 +101,17 @@ int value_on_tunnel_down(const char *text, struct settings *settings, struct err
         return 0;
 }
 
+int value_on_doubtful_list(const char *text, struct settings *settings, struct error *error)
+{
+        if (strcmp(text, "keep") == 0)
+                settings->on_doubtful_list = DOUBTFUL_LIST_KEEP;
+        else if (strcmp(text, "believe") == 0)
+                settings->on_doubtful_list = DOUBTFUL_LIST_BELIEVE;
+        else
+                return error_set(error, -EINVAL, "'%s' is neither \"keep\" nor \"believe\"", text);
+        return 0;
+}
+
 int value_prefix(const char *text, struct prefix *ret, struct error *error)
 {
         struct prefix prefix;

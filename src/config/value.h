@@ -15,6 +15,7 @@ int value_kubeconfig(const char *text, struct settings *settings, struct error *
 int value_interface(const char *text, struct settings *settings, struct error *error);
 int value_mode(const char *text, struct settings *settings, struct error *error);
 int value_on_tunnel_down(const char *text, struct settings *settings, struct error *error);
+int value_on_doubtful_list(const char *text, struct settings *settings, struct error *error);
 int value_noop_route(const char *text, struct settings *settings, struct error *error);
 int value_health_listen(const char *text, struct settings *settings, struct error *error);
 int value_metrics_listen(const char *text, struct settings *settings, struct error *error);

@@ -33,12 +33,6 @@ static void on_replaced(void *userdata, struct cluster *cluster)
         struct manager *m = userdata;
         bool first = m->knowledge.source != KNOWLEDGE_API;
 
-        /* Every node gone at once is an answer of a broken server, not a fact to act on. */
-        if (cluster->n_nodes == 0 && m->knowledge.cluster->n_nodes > 0) {
-                story_empty_list(&m->story, m->knowledge.cluster->n_nodes);
-                cluster_free(cluster);
-                return;
-        }
         if (knowledge_replace(&m->knowledge, cluster) > 0 || first) {
                 story_nodes(&m->story, &m->knowledge);
                 reconcile_now(m); /* it is whole: there is nothing to gather */
@@ -88,6 +82,13 @@ static void on_state(void *userdata, enum reflector_state state, const struct er
         publish_status(m);
 }
 
+int api_events_configure(struct manager *m)
+{
+        return kube_client_set_doubt(m->kube,
+                knowledge_node_name(&m->knowledge, m->settings->node_name),
+                m->settings->on_doubtful_list);
+}
+
 int api_events_init(struct manager *m, struct error *error)
 {
         const struct kube_client_handlers handlers = {
@@ -105,6 +106,8 @@ int api_events_init(struct manager *m, struct error *error)
 
         if (r >= 0)
                 r = kube_client_set_snapshot(m->kube, m->knowledge.cluster);
+        if (r >= 0)
+                r = api_events_configure(m);
         if (r >= 0)
                 r = kube_client_start(m->kube);
         if (r < 0)

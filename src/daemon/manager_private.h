@@ -76,6 +76,8 @@ int kernel_events_init(struct manager *m);
 
 /* api_events.c: the API client for the settings in force, started. Negative errno. */
 int api_events_init(struct manager *m, struct error *error);
+/* The settings changed: what concerns a client that goes on. −ENOMEM. */
+int api_events_configure(struct manager *m);
 
 /* reload.c */
 

@@ -37,6 +37,8 @@ static void put_in_force(struct manager *m, struct settings *settings)
                 if (api_events_init(m, &error) < 0)
                         log_error("%s", error.text);
         } else {
+                if (api_events_configure(m) < 0)
+                        log_error("out of memory");
                 kube_client_reload(m->kube);
         }
         log_event(LOG_NOTICE, MESSAGE_CONFIGURATION, NULL, "configuration reloaded");

@@ -354,13 +354,6 @@ void story_nodes(struct story *story, const struct knowledge *knowledge)
         story->n_bad_objects = 0;
 }
 
-void story_empty_list(struct story *story, size_t n_nodes)
-{
-        (void)story;
-        log_event(LOG_WARNING, MESSAGE_NODES, NULL,
-                "the API server listed no nodes at all, the %zu known ones stay in force", n_nodes);
-}
-
 void story_bad_object(struct story *story, const char *name, const struct error *error)
 {
         struct text_builder told = {};

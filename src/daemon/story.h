@@ -47,6 +47,5 @@ void story_other_cluster(struct story *story, const struct credential *credentia
 void story_endpoint(struct story *story, const struct endpoint *endpoint);
 /* The first list, or one with another set of nodes. */
 void story_nodes(struct story *story, const struct knowledge *knowledge);
-void story_empty_list(struct story *story, size_t n_nodes);
 void story_bad_object(struct story *story, const char *name, const struct error *error);
 void story_api(struct story *story, enum reflector_state state, const struct error *error);

@@ -12,6 +12,8 @@ struct kube_client {
         char *root;
         struct reflector_timings timings;
         struct cluster *snapshot; /* until the start */
+        char *node_name;
+        enum doubtful_list on_doubtful_list;
 
         struct credential_watch *credentials;
         struct resolver *resolver;
@@ -188,6 +190,7 @@ struct kube_client *kube_client_free(struct kube_client *client)
         endpoint_deinit(&client->endpoint);
         cluster_free(client->snapshot);
         sd_event_unref(client->event);
+        free(client->node_name);
         free(client->host);
         free(client->kubeconfig);
         free(client->root);
@@ -216,6 +219,15 @@ int kube_client_set_snapshot(struct kube_client *client, const struct cluster *c
         return 0;
 }
 
+int kube_client_set_doubt(
+        struct kube_client *client, const char *node_name, enum doubtful_list on_doubtful_list)
+{
+        client->on_doubtful_list = on_doubtful_list;
+        if (client->reflector)
+                return reflector_set_doubt(client->reflector, node_name, on_doubtful_list);
+        return text_replace(&client->node_name, node_name);
+}
+
 int kube_client_start(struct kube_client *client)
 {
         const struct reflector_handlers handlers = {
@@ -241,6 +253,9 @@ int kube_client_start(struct kube_client *client)
         r = reflector_new(client->event, &client->timings, &handlers, &client->reflector);
         if (r >= 0)
                 r = reflector_set_known(client->reflector, client->snapshot);
+        if (r >= 0)
+                r = reflector_set_doubt(
+                        client->reflector, client->node_name, client->on_doubtful_list);
         client->snapshot = cluster_free(client->snapshot);
         if (r < 0)
                 return r;

@@ -80,6 +80,14 @@ int kube_client_set_root(struct kube_client *client, const char *root);
  */
 int kube_client_set_snapshot(struct kube_client *client, const struct cluster *cluster);
 
+/*
+ * What a whole list is taken for that has no node at all, or lacks our own, although what is in
+ * force has them: DOUBTFUL_LIST_KEEP (the default) tells it by state(), and lists again after a
+ * delay. `node_name` NULL: as the credential has it. At any time. −ENOMEM.
+ */
+int kube_client_set_doubt(
+        struct kube_client *client, const char *node_name, enum doubtful_list on_doubtful_list);
+
 /* Begins: looks for the credential at once, calls handlers from the loop. */
 int kube_client_start(struct kube_client *client);
 /* A full list, soon, on a fresh connection, whatever is going on. */

@@ -62,14 +62,17 @@ static int finish_element(struct list_decoder *decoder)
 
 static int take_metadata(struct list_decoder *decoder, struct json_object *metadata)
 {
+        struct json_object *remaining;
         const char *version, *token;
 
         if (kube_json_get_text(metadata, "resourceVersion", LIST_TEXT_MAX, &version, NULL) < 0 ||
-                kube_json_get_text(metadata, "continue", LIST_TEXT_MAX, &token, NULL) < 0)
+                kube_json_get_text(metadata, "continue", LIST_TEXT_MAX, &token, NULL) < 0 ||
+                kube_json_get(metadata, "remainingItemCount", json_type_int, &remaining, NULL) < 0)
                 return -EBADMSG;
         if (text_replace(&decoder->version, version) < 0 ||
                 text_replace(&decoder->continue_token, token && *token ? token : NULL) < 0)
                 return -ENOMEM;
+        decoder->remaining = remaining && json_object_get_int64(remaining) > 0;
         return 0;
 }
 
@@ -255,5 +258,5 @@ int list_decoder_finish(const struct list_decoder *decoder)
         length = decoder->kind ? strlen(decoder->kind) : 0;
         if (length < 4 || strcmp(decoder->kind + length - 4, "List") != 0)
                 return -EBADMSG;
-        return 0;
+        return decoder->remaining && !decoder->continue_token ? -ENODATA : 0;
 }

@@ -32,6 +32,7 @@ struct list_decoder {
         char *kind;           /* NULL: not read, or not there */
         char *version;        /* metadata.resourceVersion */
         char *continue_token; /* metadata.continue; NULL when it is absent or "" */
+        bool remaining;       /* metadata.remainingItemCount says that there is more */
 };
 
 /* `maximum` bytes an element; 0: LIST_ELEMENT_MAX. */
@@ -42,7 +43,7 @@ void list_decoder_deinit(struct list_decoder *decoder);
 /* −EBADMSG, −E2BIG: this is no list. −ENOMEM. Otherwise what the callback returned. */
 int list_decoder_feed(struct list_decoder *decoder, const char *data, size_t size);
 /*
- * At the end of the body. −ENODATA: it is not whole. −EBADMSG: it had no "items", or its kind is no
- * list's. Only after 0 do the elements count.
+ * At the end of the body. −ENODATA: it is not whole, or there is more and no token that leads to
+ * it. −EBADMSG: it had no "items", or its kind is no list's. Only after 0 do the elements count.
  */
 int list_decoder_finish(const struct list_decoder *decoder);

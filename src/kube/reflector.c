@@ -269,6 +269,7 @@ struct reflector *reflector_free(struct reflector *reflector)
         sd_event_unref(reflector->event);
         credential_unref(reflector->credential);
         cluster_free(reflector->known);
+        free(reflector->node_name);
         free(reflector->version);
         free(reflector);
         return NULL;
@@ -283,6 +284,13 @@ int reflector_set_known(struct reflector *reflector, const struct cluster *clust
         cluster_free(reflector->known);
         reflector->known = copy;
         return 0;
+}
+
+int reflector_set_doubt(
+        struct reflector *reflector, const char *node_name, enum doubtful_list on_doubtful_list)
+{
+        reflector->on_doubtful_list = on_doubtful_list;
+        return text_replace(&reflector->node_name, node_name);
 }
 
 /* Another cluster, or the first: nothing of the version is worth anything. */

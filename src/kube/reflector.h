@@ -13,6 +13,7 @@
 #include "basics/prefix.h"
 #include "kube/credential.h"
 #include "model/cluster.h"
+#include "model/settings.h"
 
 struct reflector;
 
@@ -76,6 +77,12 @@ DEFINE_CLEANUP(struct reflector *, reflector_free)
 
 /* The nodes held already (copied), for the rule that a malformed object keeps its older version. */
 int reflector_set_known(struct reflector *reflector, const struct cluster *cluster);
+/*
+ * What a list without any node, or without this node of ours, is taken for when they are known.
+ * `node_name` NULL: as the credential has it. At any time. −ENOMEM.
+ */
+int reflector_set_doubt(
+        struct reflector *reflector, const char *node_name, enum doubtful_list on_doubtful_list);
 /*
  * The credential for the requests from now on (borrowed until the next call; NULL: none, which
  * stops a request under way). A watch under way goes on with the identity it has begun with; when

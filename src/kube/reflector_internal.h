@@ -1,6 +1,7 @@
 /*
  * What the parts of the reflector share: reflector.c (the state machine, its timers, what follows a
- * failure), reflector_list.c and reflector_watch.c (the two requests).
+ * failure), reflector_list.c and reflector_watch.c (the two requests), reflector_gather.c (the
+ * whole set, before it is believed).
  */
 #pragma once
 
@@ -52,6 +53,8 @@ struct reflector {
         bool retried_unauthorized;
         bool interrupt; /* the request under way gives way to the next one */
 
+        char *node_name; /* NULL: as the credential has it */
+        enum doubtful_list on_doubtful_list;
         struct cluster *known; /* copies of what is in force */
         char *version;         /* to watch from; NULL: none */
 
@@ -61,6 +64,7 @@ struct reflector {
         struct list_decoder list;
         struct cluster *gathered; /* of the pages so far; NULL: before the first page */
         char *continue_token;     /* of the next page */
+        unsigned pages;           /* so far */
         size_t nameless;          /* objects of the list that cannot even be named */
 
         struct watch_decoder watch;
@@ -92,6 +96,22 @@ void reflector_unauthorized(
 struct outcome reflector_take_result(struct reflector *reflector, const struct http_result *result);
 /* An object that cannot be used. */
 void reflector_bad_object(struct reflector *reflector, const char *name, const struct error *error);
+
+/* Makes room for a whole set unless there is one being gathered. −ENOMEM. */
+int reflector_gather_begin(struct reflector *reflector);
+/* Drops what was gathered. */
+void reflector_gather_reset(struct reflector *reflector);
+/*
+ * One object of the whole set (or `problem`: why there is none). One that cannot be used is told,
+ * and its older version kept. −ENOMEM; −EFBIG: more than REFLECTOR_NODES_MAX.
+ */
+int reflector_gather(
+        struct reflector *reflector, struct json_object *object, const struct error *problem);
+/*
+ * The set is complete and has its version: hands it over in the place of what was known.
+ * −ENODATA: it is hard to believe, and was not. −ENOMEM. Both with words.
+ */
+int reflector_take_set(struct reflector *reflector, struct error *error);
 
 /* Sends the request; the state is set. Negative: nothing is under way. */
 int reflector_list_begin(struct reflector *reflector);

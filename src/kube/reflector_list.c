@@ -7,65 +7,26 @@
 #include <string.h>
 
 #include "basics/text.h"
-#include "kube/cilium_node.h"
-#include "kube/node_copy.h"
 #include "kube/reflector_internal.h"
 
 /* So many lists in a row answered by an error, and the version asked for is not asked for again. */
 #define VERSION_TRIES 3
+/* 65,536 nodes in pages of a tenth of what is asked for. */
+#define PAGES_MAX     1310
 
 void reflector_list_reset(struct reflector *reflector)
 {
         list_decoder_deinit(&reflector->list);
         reflector->list = (struct list_decoder){};
-        reflector->gathered = cluster_free(reflector->gathered);
+        reflector_gather_reset(reflector);
         free(reflector->continue_token);
         reflector->continue_token = NULL;
-        reflector->nameless = 0;
-}
-
-/* An object that is known in an older version keeps it. */
-static int keep_older(struct reflector *reflector, const char *name)
-{
-        const struct node *older = cluster_find(reflector->known, name);
-        struct node *copy;
-        int r;
-
-        if (!older || cluster_find(reflector->gathered, name))
-                return 0;
-        copy = node_copy(older);
-        if (!copy)
-                return -ENOMEM;
-        r = cluster_put(reflector->gathered, copy);
-        return r < 0 ? r : 0;
+        reflector->pages = 0;
 }
 
 static int on_element(void *userdata, struct json_object *object, const struct error *problem)
 {
-        struct reflector *reflector = userdata;
-        const char *name = cilium_node_name(object);
-        struct error error = {};
-        struct node *node = NULL;
-        int r;
-
-        if (problem)
-                error = *problem;
-        r = problem ? problem->code : cilium_node_decode(object, &node, &error);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0) {
-                reflector_bad_object(reflector, name, &error);
-                if (name)
-                        return keep_older(reflector, name);
-                reflector->nameless++;
-                return 0;
-        }
-        if (reflector->gathered->n_nodes >= REFLECTOR_NODES_MAX) {
-                node_free(node);
-                return -EFBIG;
-        }
-        r = cluster_put(reflector->gathered, node);
-        return r < 0 ? r : 0;
+        return reflector_gather(userdata, object, problem);
 }
 
 static int on_data(void *userdata, const char *data, size_t size)
@@ -153,44 +114,18 @@ static int take_page(struct reflector *reflector)
                 if (r < 0)
                         return r;
         }
+        /* A server whose pages never end. */
+        if (++reflector->pages >= PAGES_MAX && list->continue_token)
+                return -EFBIG;
         r = text_replace(&reflector->continue_token, list->continue_token);
         return r < 0 ? r : reflector->continue_token != NULL;
-}
-
-/* The list is whole: it takes the place of what was known. */
-static int take_list(struct reflector *reflector)
-{
-        _cleanup_(cluster_freep) struct cluster *known = NULL;
-        int r;
-
-        /* Any of those we miss may be one that could not be named. */
-        for (size_t i = 0; reflector->nameless > 0 && i < reflector->known->n_nodes; i++) {
-                r = keep_older(reflector, reflector->known->nodes[i]->name);
-                if (r < 0)
-                        return r;
-        }
-        known = cluster_copy(reflector->gathered);
-        if (!known)
-                return -ENOMEM;
-        r = text_replace(&reflector->version, reflector->gathered->version);
-        if (r < 0)
-                return r;
-        cluster_free(reflector->known);
-        reflector->known = TAKE_PTR(known);
-        reflector->from = LIST_KNOWN;
-        reflector->unpaged = false;
-        reflector->list_failures = 0;
-        reflector->silent_watches = 0;
-        reflector->status.lists++;
-        reflector_contact(reflector, true);
-        reflector->handlers.replaced(reflector->handlers.userdata, TAKE_PTR(reflector->gathered));
-        return 0;
 }
 
 static void on_done(void *userdata, const struct http_result *result)
 {
         struct reflector *reflector = userdata;
         struct outcome outcome = reflector_take_result(reflector, result);
+        struct error error = {};
         int r;
 
         if (outcome.kind != ANSWER_OK) {
@@ -202,12 +137,14 @@ static void on_done(void *userdata, const struct http_result *result)
                 reflector_schedule(reflector, NEXT_LIST, 0);
                 return;
         }
-        if (r == 0)
-                r = take_list(reflector);
+        if (r < 0)
+                error_set(&error, r, "%s",
+                        r == -ENOMEM ? "out of memory" : "the API server sent no whole list");
+        else
+                r = reflector_take_set(reflector, &error);
         reflector_list_reset(reflector);
         if (r < 0) {
-                reflector_fail_with(reflector, NEXT_LIST, r,
-                        r == -ENOMEM ? "out of memory" : "the API server sent no whole list");
+                reflector_fail_with(reflector, NEXT_LIST, r, error.text);
                 return;
         }
         reflector_succeeded(reflector);
@@ -233,11 +170,9 @@ int reflector_list_begin(struct reflector *reflector)
 
         if (reflector->from == LIST_KNOWN && !reflector->version)
                 reflector->from = LIST_ANY;
-        if (!reflector->gathered) {
-                reflector->gathered = cluster_new();
-                if (!reflector->gathered)
-                        return -ENOMEM;
-        }
+        r = reflector_gather_begin(reflector);
+        if (r < 0)
+                return r;
         list_decoder_deinit(&reflector->list);
         list_decoder_init(&reflector->list, 0, on_element, reflector);
         r = list_query(reflector, &query);

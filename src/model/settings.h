@@ -12,6 +12,8 @@
 
 enum mode { MODE_ENFORCE, MODE_OBSERVE };
 enum tunnel_down { TUNNEL_DOWN_BLOCK, TUNNEL_DOWN_BYPASS };
+/* A node list that says what is hard to believe: without any node, or without ourselves. */
+enum doubtful_list { DOUBTFUL_LIST_KEEP, DOUBTFUL_LIST_BELIEVE };
 
 /* Where a loopback service listens; port 0: nowhere. The any-address means every address. */
 struct listen {
@@ -25,6 +27,7 @@ struct settings {
         char *interface;  /* the WireGuard device's name */
         enum mode mode;
         enum tunnel_down on_tunnel_down;
+        enum doubtful_list on_doubtful_list;
         struct prefix *protect; /* sorted, unique */
         size_t n_protect;
         struct prefix *exclude; /* sorted, unique */

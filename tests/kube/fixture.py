@@ -24,6 +24,23 @@ def check(condition, text):
         raise Failure(text)
 
 
+CASES = []
+
+
+def case(server, client, line):
+    """A row of the suite: what the server does, what the client must do, and the line of the
+    recorded table of real servers' behaviour (apiserver.py) that it comes from, or "-"."""
+    def register(test):
+        test.server, test.client, test.line = server, client, line
+        CASES.append(test)
+        return test
+    return register
+
+
+def names(line):
+    return [entry["name"] for entry in line["nodes"]]
+
+
 def node(name, index, **spec):
     """A CiliumNode as Cilium writes it."""
     return {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name},

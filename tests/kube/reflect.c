@@ -1,7 +1,8 @@
 /*
  * The API client alone, for run.py: prints one JSON object a line for every handler call.
  *
- *     reflect [--kubeconfig PATH | --root FOLDER] [--snapshot FILE] [--set NAME=MILLISECONDS]…
+ *     reflect [--kubeconfig PATH | --root FOLDER] [--snapshot FILE] [--node NAME] [--believe]
+ *             [--set NAME=MILLISECONDS]…
  *
  * Standard input takes the words "resync", "reload", "status" (prints one more line) and "quit".
  */
@@ -249,7 +250,8 @@ static int set_timing(struct reflector_timings *timings, char *assignment)
 }
 
 struct options {
-        const char *kubeconfig, *root, *snapshot;
+        const char *kubeconfig, *root, *snapshot, *node;
+        enum doubtful_list on_doubtful_list;
         struct reflector_timings timings;
 };
 
@@ -259,6 +261,8 @@ static int parse_options(int argc, char **argv, struct options *options)
                 {"kubeconfig", required_argument, NULL, 'k'},
                 {"root", required_argument, NULL, 'r'},
                 {"snapshot", required_argument, NULL, 'n'},
+                {"node", required_argument, NULL, 'o'},
+                {"believe", no_argument, NULL, 'b'},
                 {"set", required_argument, NULL, 's'},
                 {},
         };
@@ -272,6 +276,10 @@ static int parse_options(int argc, char **argv, struct options *options)
                         options->root = optarg;
                 else if (c == 'n')
                         options->snapshot = optarg;
+                else if (c == 'o')
+                        options->node = optarg;
+                else if (c == 'b')
+                        options->on_doubtful_list = DOUBTFUL_LIST_BELIEVE;
                 else if (c != 's' || set_timing(&options->timings, optarg) < 0)
                         return -EINVAL;
         }
@@ -299,7 +307,9 @@ static int prepare(struct program *program, const struct options *options)
         if (r < 0)
                 return r;
         kube_client_set_timings(program->client, &options->timings);
-        r = kube_client_set_root(program->client, options->root);
+        r = kube_client_set_doubt(program->client, options->node, options->on_doubtful_list);
+        if (r >= 0)
+                r = kube_client_set_root(program->client, options->root);
         if (r >= 0 && options->snapshot) {
                 r = node_list_load(options->snapshot, NULL, NULL, &snapshot, &error);
                 if (r >= 0)

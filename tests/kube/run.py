@@ -8,9 +8,10 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fixture import Fixture, Pki  # noqa: E402  (puts ../lib into the path)
+from fixture import CASES, Fixture, Pki  # noqa: E402  (puts ../lib into the path)
 import credentials  # noqa: E402
 import watching  # noqa: E402
+import whole  # noqa: E402,F401  (registers its cases)
 from tap import Tap  # noqa: E402
 
 
@@ -27,7 +28,7 @@ def main(program=None, part=""):
     tap = Tap()
     pki = Pki()
     try:
-        for test in watching.TESTS + credentials.TESTS:
+        for test in watching.TESTS + credentials.TESTS + CASES:
             if part in test.__name__:
                 tap.run(test.__name__.replace("_", " "), one, test, program, pki)
     finally:

@@ -4,11 +4,7 @@ import json
 import os
 import time
 
-from fixture import check, node
-
-
-def names(line):
-    return [entry["name"] for entry in line["nodes"]]
+from fixture import check, names, node
 
 
 def list_then_watch(fixture):
@@ -416,4 +412,4 @@ def slow_list_does_not_block(fixture):
 
 
 TESTS = [value for name, value in list(globals().items())
-         if callable(value) and getattr(value, "__module__", "") == __name__ and name != "names"]
+         if callable(value) and getattr(value, "__module__", "") == __name__]

@@ -67,6 +67,7 @@ static void check_equal(const struct settings *a, const struct settings *b)
         CHECK_TEXT(a->interface, b->interface);
         CHECK_INT(a->mode, b->mode);
         CHECK_INT(a->on_tunnel_down, b->on_tunnel_down);
+        CHECK_INT(a->on_doubtful_list, b->on_doubtful_list);
         CHECK(prefixes_equal(a->protect, a->n_protect, b->protect, b->n_protect));
         CHECK(prefixes_equal(a->exclude, a->n_exclude, b->exclude, b->n_exclude));
         CHECK_INT(a->n_exemptions, b->n_exemptions);
@@ -93,7 +94,8 @@ static void sample_is_the_defaults(void)
 
         /* So that a key the sample lacks is seen: none of these is a default. */
         CHECK(read_text("node_name=\"x\";kubeconfig=\"/x\";interface=\"x\";mode=\"observe\";"
-                        "on_tunnel_down=\"bypass\";protect=(\"10.0.0.0/8\");"
+                        "on_tunnel_down=\"bypass\";on_doubtful_list=\"believe\";"
+                        "protect=(\"10.0.0.0/8\");"
                         "exclude=(\"11.0.0.0/8\");exemptions=();noop_route=\"10.9.9.9\";"
                         "table_base=1000;priority_base=1000;health_listen=\"\";"
                         "metrics_listen=\"\";",
@@ -111,7 +113,7 @@ static void every_key(void)
         CHECK_INT(read_text("node_name = \"worker-1.example\";\n"
                             "kubeconfig = \"/etc/kube/it's.conf\";\n"
                             "interface = \"wg0\"; mode = \"observe\";\n"
-                            "on_tunnel_down = \"bypass\";\n"
+                            "on_tunnel_down = \"bypass\"; on_doubtful_list = \"believe\";\n"
                             "protect = ( \"fd00:1::/32\", \"10.244.0.0/16\", \"10.244.0.0/16\" );\n"
                             "exclude = [ \"10.9.0.7\" ];\n"
                             "exemptions = ( { name = \"dns\"; nodes = \"role=dns\";\n"
@@ -127,6 +129,7 @@ static void every_key(void)
         CHECK_TEXT(s->interface, "wg0");
         CHECK_INT(s->mode, MODE_OBSERVE);
         CHECK_INT(s->on_tunnel_down, TUNNEL_DOWN_BYPASS);
+        CHECK_INT(s->on_doubtful_list, DOUBTFUL_LIST_BELIEVE);
         CHECK_INT(s->n_protect, 2);
         CHECK_TEXT(prefix_format(&s->protect[0], text), "10.244.0.0/16");
         CHECK_TEXT(prefix_format(&s->protect[1], text), "fd00:1::/32");
@@ -173,6 +176,7 @@ static void printed_parses_to_the_same(void)
                 "node_name = \"n\"; kubeconfig = \"/a \\\"b\\\" \\\\ c\"; interface = "
                 "\"\\\"x\\\\\";"
                 "mode = \"observe\"; on_tunnel_down = \"bypass\";"
+                "on_doubtful_list = \"believe\";"
                 "protect = ( \"10.244.0.0/16\", \"fd00::/64\" ); exclude = ( \"10.9.0.0/16\" );"
                 "exemptions = ( { name = \"a\"; nodes = \"k=v\"; protocol = \"udp\";"
                 "  ports = \"1-2,9,65535\"; }, { name = \"b\"; nodes = \"k=\"; ports = \"1\"; } );"
@@ -237,6 +241,7 @@ static void bad_values(void)
         refused("interface = \"..\";", 1, "interface: ", "..");
         refused("\nmode = \"Enforce\";", 2, "mode: ", "observe");
         refused("on_tunnel_down = \"open\";", 1, "on_tunnel_down: ", "bypass");
+        refused("on_doubtful_list = \"no\";", 1, "on_doubtful_list: ", "believe");
         refused("noop_route = \"10.0.0.1/8\";", 1, "noop_route: ", "host bits");
         refused("noop_route = \"127.0.0.2\";", 1, "noop_route: ", "loopback");
         refused("table_base = 255;", 1, "table_base: ", "300 to");
@@ -414,7 +419,7 @@ static void every_key_is_printed(void)
                 snprintf(line, sizeof(line), "%s = ", config_file_key(i));
                 CHECK_HAS(text, line);
         }
-        CHECK(!config_file_key(13));
+        CHECK(!config_file_key(14));
         CHECK(!config_file_exemption_key(4));
 }
 
