@@ -19,6 +19,8 @@
 #define MESSAGE_BAD_OBJECT     "b2a3c4d5e6f74081924a5b6c7d8e9f07"
 /* The API server: reached, lost. */
 #define MESSAGE_API            "91a2b3c4d5e64f7a8b9c0d1e2f3a4b08"
+/* What is known of the nodes has become old, or is fresh again. */
+#define MESSAGE_KNOWLEDGE_AGE  "64f1f2a3bb0c4a6d9c1e7d20583e9b0d"
 /* The credential: found, missing, changed, unusable. */
 #define MESSAGE_CREDENTIAL     "c4d5e6f708194a2b8c3d4e5f60718209"
 /* The snapshot: applied, set aside, not written. */

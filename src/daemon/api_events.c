@@ -2,7 +2,9 @@
  * What the API client tells, and what the manager makes of it.
  */
 #include <string.h>
+#include <time.h>
 
+#include "basics/log.h"
 #include "daemon/manager_private.h"
 
 static void on_credential(
@@ -11,8 +13,11 @@ static void on_credential(
         struct manager *m = userdata;
 
         story_credential(&m->story, credential, error);
-        if (credential && knowledge_set_credential(&m->knowledge, credential) == -EXDEV)
+        if (credential && knowledge_set_credential(&m->knowledge, credential) == -EXDEV) {
                 story_other_cluster(&m->story, credential);
+                if (kube_client_forget(m->kube) < 0)
+                        log_error("out of memory");
+        }
         reconcile_soon(m);
 }
 
@@ -44,6 +49,7 @@ static void on_changed(void *userdata, struct node *node, const char *version)
 {
         struct manager *m = userdata;
 
+        note_contact(m);
         if (knowledge_put(&m->knowledge, node, version) != 0)
                 reconcile_soon(m);
         schedule_save(m);
@@ -53,6 +59,7 @@ static void on_removed(void *userdata, const char *name, const char *version)
 {
         struct manager *m = userdata;
 
+        note_contact(m);
         if (knowledge_remove(&m->knowledge, name, version) != 0)
                 reconcile_soon(m);
         schedule_save(m);
@@ -62,6 +69,7 @@ static void on_bookmark(void *userdata, const char *version)
 {
         struct manager *m = userdata;
 
+        note_contact(m);
         knowledge_bookmark(&m->knowledge, version);
         schedule_save(m);
 }
@@ -78,6 +86,11 @@ static void on_state(void *userdata, enum reflector_state state, const struct er
 {
         struct manager *m = userdata;
 
+        /* Watching on from the snapshot's version: what it lacks comes now. */
+        if (state == REFLECTOR_WATCHING && !error && knowledge_confirm(&m->knowledge)) {
+                reconcile_soon(m);
+                schedule_save(m);
+        }
         story_api(&m->story, state, error);
         publish_status(m);
 }
@@ -102,10 +115,15 @@ int api_events_init(struct manager *m, struct error *error)
                 .bad_object = on_bad_object,
                 .state = on_state,
         };
+        const struct reflector_origin origin = {
+                .server = m->knowledge.identity.server,
+                .ca_sha256 = m->knowledge.identity.ca_sha256,
+                .age = knowledge_age(&m->knowledge, (uint64_t)time(NULL)),
+        };
         int r = kube_client_new(m->event, m->settings->kubeconfig, &handlers, &m->kube);
 
         if (r >= 0)
-                r = kube_client_set_snapshot(m->kube, m->knowledge.cluster);
+                r = kube_client_set_snapshot(m->kube, m->knowledge.cluster, &origin);
         if (r >= 0)
                 r = api_events_configure(m);
         if (r >= 0)

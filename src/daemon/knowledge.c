@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "basics/backoff.h"
+
 int knowledge_init(struct knowledge *knowledge, const char *state_directory)
 {
         *knowledge = (struct knowledge){.cluster = cluster_new()};
@@ -44,6 +46,12 @@ static int set_aside(struct knowledge *knowledge, int code, struct error *error)
         return code;
 }
 
+/* A version is worth something only where it comes from, to the letter. */
+static bool is_exactly(const struct identity *a, const struct identity *b)
+{
+        return text_equal(a->server, b->server) && text_equal(a->ca_sha256, b->ca_sha256);
+}
+
 int knowledge_load(struct knowledge *knowledge, struct error *error)
 {
         struct snapshot snapshot = {};
@@ -64,6 +72,9 @@ int knowledge_load(struct knowledge *knowledge, struct error *error)
 
         cluster_free(knowledge->cluster);
         knowledge->cluster = TAKE_PTR(snapshot.cluster);
+        if ((knowledge->identity.server || knowledge->identity.ca_sha256) &&
+                !is_exactly(&snapshot.identity, &knowledge->identity))
+                (void)cluster_set_version(knowledge->cluster, NULL);
         if (knowledge->endpoint.port == 0) {
                 endpoint_deinit(&knowledge->endpoint);
                 knowledge->endpoint = snapshot.endpoint;
@@ -100,6 +111,10 @@ int knowledge_set_credential(struct knowledge *knowledge, const struct credentia
                 return r;
         }
         same = identity_same(&identity, &knowledge->identity);
+        if (!is_exactly(&identity, &knowledge->identity))
+                (void)cluster_set_version(knowledge->cluster, NULL);
+        if (!same)
+                knowledge->unsaved = knowledge->unsaved_version = false;
         identity_deinit(&knowledge->identity);
         knowledge->identity = identity;
         return same ? 0 : -EXDEV;
@@ -163,6 +178,22 @@ void knowledge_bookmark(struct knowledge *knowledge, const char *version)
         /* Out of memory: the older version stands, and the next watch begins a little earlier. */
         if (cluster_set_version(knowledge->cluster, version) >= 0)
                 knowledge->unsaved_version = true;
+}
+
+bool knowledge_confirm(struct knowledge *knowledge)
+{
+        if (knowledge->source != KNOWLEDGE_SNAPSHOT)
+                return false;
+        knowledge->source = KNOWLEDGE_API;
+        knowledge->unsaved_version = true;
+        return true;
+}
+
+uint64_t knowledge_age(const struct knowledge *knowledge, uint64_t now)
+{
+        if (knowledge->source != KNOWLEDGE_SNAPSHOT || knowledge->saved_at > now)
+                return UINT64_MAX;
+        return (now - knowledge->saved_at) * USEC_PER_SEC;
 }
 
 int knowledge_save(struct knowledge *knowledge, const char *node_name, struct error *error)

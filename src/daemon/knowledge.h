@@ -11,7 +11,7 @@
 #include "store/snapshot.h"
 
 struct knowledge {
-        struct cluster *cluster; /* never NULL */
+        struct cluster *cluster; /* never NULL; its version is of exactly the cluster `identity` */
         struct endpoint endpoint;
         struct identity identity; /* of the credential in force, else of the snapshot */
         char *credential_name;    /* our name as the credential has it; NULL: not known */
@@ -39,7 +39,7 @@ int knowledge_load(struct knowledge *knowledge, struct error *error);
 
 /*
  * The credential says who we are and which cluster this is. −EXDEV: what we know is of another
- * cluster; it stays until that cluster's API has answered. −ENOMEM.
+ * cluster; it stays until that cluster's API has answered, and is not saved. −ENOMEM.
  */
 int knowledge_set_credential(struct knowledge *knowledge, const struct credential *credential);
 /* 1: it is another endpoint; 0: the same; −ENOMEM. */
@@ -52,6 +52,11 @@ int knowledge_put(struct knowledge *knowledge, struct node *node, const char *ve
 /* 1: it is gone; 0: there was none. */
 int knowledge_remove(struct knowledge *knowledge, const char *name, const char *version);
 void knowledge_bookmark(struct knowledge *knowledge, const char *version);
+/* The API serves a watch from our version: what we know is what it knows. True: that is news. */
+bool knowledge_confirm(struct knowledge *knowledge);
+/* µs since the nodes in force were saved; UINT64_MAX: they are no snapshot's. `now`: unix time, s.
+ */
+uint64_t knowledge_age(const struct knowledge *knowledge, uint64_t now);
 
 /* Writes the snapshot. Negative errno: the old one stands. */
 int knowledge_save(struct knowledge *knowledge, const char *node_name, struct error *error);

@@ -64,7 +64,9 @@ void reconcile_run(struct manager *m);
 /* The snapshot, a little later; what is unsaved decides when. */
 void schedule_save(struct manager *m);
 void save_now(struct manager *m);
-/* STATUS= for the service manager. */
+/* The API server was heard: in the status from now on, and as old as it is. */
+void note_contact(struct manager *m);
+/* STATUS= for the service manager; at the latest with each rescan, every minute. */
 void publish_status(struct manager *m);
 /* False: a reconcile is due and has not run for too long. The watchdog and /healthz ask. */
 bool making_progress(void *userdata);

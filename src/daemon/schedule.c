@@ -77,21 +77,37 @@ void reconcile_repair(struct manager *m)
                 reconcile_soon(m);
 }
 
+/* CLOCK_BOOTTIME in µs as unix time in s. */
+static uint64_t unix_time(uint64_t boottime)
+{
+        struct timespec boot;
+
+        clock_gettime(CLOCK_BOOTTIME, &boot);
+        return (uint64_t)time(NULL) - (uint64_t)boot.tv_sec + boottime / USEC_PER_SEC;
+}
+
+void note_contact(struct manager *m)
+{
+        struct kube_client_status client = {};
+        struct status *status = &m->story.status;
+
+        if (m->kube)
+                client = kube_client_status(m->kube);
+        if (client.last_contact != 0)
+                status->last_contact = unix_time(client.last_contact);
+        if (client.last_data != 0)
+                status->knowledge_at = unix_time(client.last_data);
+        else if (status->knowledge_at == 0)
+                status->knowledge_at = m->knowledge.saved_at;
+        story_knowledge_age(&m->story, (uint64_t)time(NULL));
+}
+
 void publish_status(struct manager *m)
 {
         struct text_builder line = {};
         _cleanup_free_ char *text = NULL;
 
-        if (m->kube) {
-                struct kube_client_status status = kube_client_status(m->kube);
-                struct timespec boot;
-
-                clock_gettime(CLOCK_BOOTTIME, &boot);
-                if (status.last_contact != 0)
-                        m->story.status.last_contact = (uint64_t)time(NULL) -
-                                                       (uint64_t)boot.tv_sec +
-                                                       status.last_contact / USEC_PER_SEC;
-        }
+        note_contact(m);
         status_line(&m->story.status, (uint64_t)time(NULL), &line);
         if (text_take(&line, &text) >= 0)
                 notify_status(m->notify, text);

@@ -9,6 +9,8 @@
 #include "basics/message_id.h"
 #include "policy/format.h"
 
+/* So long after the start an old snapshot is nothing to tell: the API server is being asked. */
+#define SETTLING_S           30
 /* Distinct texts about bad objects that are told one by one between two lists. */
 #define BAD_OBJECTS_TOLD_MAX 32
 
@@ -31,7 +33,7 @@ static bool is_news(char *told, size_t size, const char *text)
 
 void story_init(struct story *story, const struct settings *settings)
 {
-        *story = (struct story){};
+        *story = (struct story){.begun = now()};
         status_set_state(&story->status, STATE_STARTING, now(), "%s", "");
         story_settings(story, settings);
 }
@@ -352,6 +354,28 @@ void story_nodes(struct story *story, const struct knowledge *knowledge)
         free(story->bad_objects);
         story->bad_objects = NULL;
         story->n_bad_objects = 0;
+}
+
+void story_knowledge_age(struct story *story, uint64_t at)
+{
+        uint64_t age = status_knowledge_age(&story->status, at);
+        bool stale = age != UINT64_MAX && age > STATUS_AGE_MAX;
+        char seconds[64];
+        const char *fields[] = {seconds, NULL};
+
+        if (stale == story->stale || (stale && at - story->begun < SETTLING_S))
+                return;
+        story->stale = stale;
+        snprintf(seconds, sizeof(seconds), "NODECRYPTOR_KNOWLEDGE_AGE_SEC=%" PRIu64, age);
+        if (stale)
+                log_event(LOG_WARNING, MESSAGE_KNOWLEDGE_AGE, fields,
+                        "the nodes in force are as of %" PRIu64
+                        " s ago: nodes that have come or changed since are not known; the policy "
+                        "stays as it is",
+                        age);
+        else
+                log_event(LOG_NOTICE, MESSAGE_KNOWLEDGE_AGE, fields,
+                        "what is known of the nodes is fresh again");
 }
 
 void story_bad_object(struct story *story, const char *name, const struct error *error)

@@ -19,6 +19,8 @@ struct story {
         uint32_t mark;
         bool device_usable;
         bool device_told;
+        uint64_t begun;     /* unix time, s */
+        bool stale;         /* the nodes in force are old, and it was said */
         bool endpoint_lost; /* the API was lost, and it was said */
         char credential[640];
         char api[STATUS_TEXT_MAX];
@@ -47,5 +49,7 @@ void story_other_cluster(struct story *story, const struct credential *credentia
 void story_endpoint(struct story *story, const struct endpoint *endpoint);
 /* The first list, or one with another set of nodes. */
 void story_nodes(struct story *story, const struct knowledge *knowledge);
+/* Has what is known of the nodes become too old, or fresh again? To be asked every minute. */
+void story_knowledge_age(struct story *story, uint64_t now);
 void story_bad_object(struct story *story, const char *name, const struct error *error);
 void story_api(struct story *story, enum reflector_state state, const struct error *error);

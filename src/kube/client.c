@@ -12,6 +12,8 @@ struct kube_client {
         char *root;
         struct reflector_timings timings;
         struct cluster *snapshot; /* until the start */
+        char *snapshot_server, *snapshot_ca;
+        uint64_t snapshot_age; /* µs */
         char *node_name;
         enum doubtful_list on_doubtful_list;
 
@@ -190,6 +192,8 @@ struct kube_client *kube_client_free(struct kube_client *client)
         endpoint_deinit(&client->endpoint);
         cluster_free(client->snapshot);
         sd_event_unref(client->event);
+        free(client->snapshot_server);
+        free(client->snapshot_ca);
         free(client->node_name);
         free(client->host);
         free(client->kubeconfig);
@@ -208,15 +212,25 @@ int kube_client_set_root(struct kube_client *client, const char *root)
         return text_replace(&client->root, root);
 }
 
-int kube_client_set_snapshot(struct kube_client *client, const struct cluster *cluster)
+int kube_client_set_snapshot(struct kube_client *client, const struct cluster *cluster,
+        const struct reflector_origin *origin)
 {
         struct cluster *copy = cluster_copy(cluster);
 
-        if (!copy)
+        if (!copy || text_replace(&client->snapshot_server, origin->server) < 0 ||
+                text_replace(&client->snapshot_ca, origin->ca_sha256) < 0) {
+                cluster_free(copy);
                 return -ENOMEM;
+        }
         cluster_free(client->snapshot);
         client->snapshot = copy;
+        client->snapshot_age = origin->age;
         return 0;
+}
+
+int kube_client_forget(struct kube_client *client)
+{
+        return client->reflector ? reflector_forget(client->reflector) : 0;
 }
 
 int kube_client_set_doubt(
@@ -241,6 +255,11 @@ int kube_client_start(struct kube_client *client)
                 .reload = on_reload,
                 .unreachable = on_unreachable,
         };
+        const struct reflector_origin origin = {
+                .server = client->snapshot_server,
+                .ca_sha256 = client->snapshot_ca,
+                .age = client->snapshot_age,
+        };
         const struct credential_watch_options options = {
                 .kubeconfig = client->kubeconfig,
                 .root = client->root,
@@ -252,7 +271,7 @@ int kube_client_start(struct kube_client *client)
 
         r = reflector_new(client->event, &client->timings, &handlers, &client->reflector);
         if (r >= 0)
-                r = reflector_set_known(client->reflector, client->snapshot);
+                r = reflector_set_known(client->reflector, client->snapshot, &origin);
         if (r >= 0)
                 r = reflector_set_doubt(
                         client->reflector, client->node_name, client->on_doubtful_list);

@@ -53,7 +53,10 @@ struct kube_client_status {
         enum reflector_state state;
         /* CLOCK_BOOTTIME in µs of the last answer, event or bookmark of the server; 0: never. */
         uint64_t last_contact;
-        /* CLOCK_BOOTTIME in µs of the last list, event or bookmark; 0: never. */
+        /*
+         * CLOCK_BOOTTIME in µs of the last list, event or bookmark, or of the server's taking on a
+         * watch, which brings whatever is missing: what was handed over is as of then. 0: never.
+         */
         uint64_t last_data;
         /* Requests that ended, by the first digit of their status code; [0]: without any answer. */
         uint64_t requests[6];
@@ -75,10 +78,16 @@ DEFINE_CLEANUP(struct kube_client *, kube_client_free)
 void kube_client_set_timings(struct kube_client *client, const struct reflector_timings *timings);
 int kube_client_set_root(struct kube_client *client, const char *root);
 /*
- * Before kube_client_start(): the nodes that are in force already (copied), so that an object that
- * comes malformed does not push its older good version out. −ENOMEM.
+ * Before kube_client_start(): the nodes that are in force already (copied), where they come from
+ * and how old they are. Lists are measured against them (kube_client_set_doubt()), an object that
+ * comes malformed does not push its older good version out, and if they have a version and come
+ * from exactly the cluster that the credential is for, the watch goes on from it without a list:
+ * replaced() is not called then. −ENOMEM.
  */
-int kube_client_set_snapshot(struct kube_client *client, const struct cluster *cluster);
+int kube_client_set_snapshot(struct kube_client *client, const struct cluster *cluster,
+        const struct reflector_origin *origin);
+/* What is in force is of another cluster: no list is measured against it. At any time. −ENOMEM. */
+int kube_client_forget(struct kube_client *client);
 
 /*
  * What a whole list is taken for that has no node at all, or lacks our own, although what is in

@@ -38,6 +38,9 @@ struct reflector_timings reflector_timings_default(void)
                 .list_timeout = 60 * USEC_PER_SEC,
                 .page_limit = 500,
                 .silent_watches = 10,
+                .start_fresh = 300 * USEC_PER_SEC,
+                .start_per_node = 12 * USEC_PER_MSEC,
+                .start_maximum = 60 * USEC_PER_SEC,
         };
 }
 
@@ -270,19 +273,49 @@ struct reflector *reflector_free(struct reflector *reflector)
         credential_unref(reflector->credential);
         cluster_free(reflector->known);
         free(reflector->node_name);
+        free(reflector->server);
         free(reflector->version);
         free(reflector);
         return NULL;
 }
 
-int reflector_set_known(struct reflector *reflector, const struct cluster *cluster)
+int reflector_set_known(struct reflector *reflector, const struct cluster *cluster,
+        const struct reflector_origin *origin)
 {
+        const struct reflector_timings *timings = &reflector->timings;
+        uint64_t window = cluster->n_nodes * timings->start_per_node;
         struct cluster *copy = cluster_copy(cluster);
 
         if (!copy)
                 return -ENOMEM;
         cluster_free(reflector->known);
         reflector->known = copy;
+        if (!cluster->version || !origin->server)
+                return 0;
+        if (text_replace(&reflector->version, cluster->version) < 0 ||
+                text_replace(&reflector->server, origin->server) < 0)
+                return -ENOMEM;
+        snprintf(reflector->ca_sha256, sizeof(reflector->ca_sha256), "%s",
+                origin->ca_sha256 ? origin->ca_sha256 : "");
+        /* Silence may mean that the server's data are older than ours: found out early. */
+        if (timings->silent_watches > 0)
+                reflector->silent_watches = timings->silent_watches - 1;
+        if (origin->age < timings->start_fresh)
+                reflector->start_delay = random_between(
+                        0, window < timings->start_maximum ? window : timings->start_maximum);
+        return 0;
+}
+
+int reflector_forget(struct reflector *reflector)
+{
+        struct cluster *none = cluster_new();
+
+        if (!none)
+                return -ENOMEM;
+        cluster_free(reflector->known);
+        reflector->known = none;
+        free(reflector->version);
+        reflector->version = NULL;
         return 0;
 }
 
@@ -293,15 +326,57 @@ int reflector_set_doubt(
         return text_replace(&reflector->node_name, node_name);
 }
 
-/* Another cluster, or the first: nothing of the version is worth anything. */
-static void begin_anew(struct reflector *reflector)
+static bool is_scheduled(const struct reflector *reflector)
+{
+        int enabled = SD_EVENT_OFF;
+
+        return sd_event_source_get_enabled(reflector->timer, &enabled) >= 0 &&
+               enabled != SD_EVENT_OFF;
+}
+
+/* The next request as soon as there is a way to the server; the very first one a little later. */
+static void begin(struct reflector *reflector)
+{
+        if (!is_ready(reflector)) {
+                reflector_set_state(reflector, REFLECTOR_WAITING);
+                return;
+        }
+        reflector_schedule(reflector, reflector->next, reflector->start_delay);
+        reflector->start_delay = 0;
+}
+
+/* The version is of exactly the cluster that the credential is for. */
+static bool is_same_cluster(const struct reflector *reflector)
+{
+        const struct credential *credential = reflector->credential;
+
+        return text_equal(reflector->server, credential->server.text) &&
+               strcmp(reflector->ca_sha256, credential->ca_sha256) == 0;
+}
+
+/* The first cluster, or another one: nothing of the version is worth anything. */
+static int begin_anew(struct reflector *reflector)
 {
         cancel(reflector);
         free(reflector->version);
         reflector->version = NULL;
         reflector->from = LIST_ANY;
+        reflector->next = NEXT_LIST;
+        memcpy(reflector->ca_sha256, reflector->credential->ca_sha256,
+                sizeof(reflector->ca_sha256));
         backoff_reset(&reflector->backoff);
-        reflector_schedule(reflector, NEXT_LIST, 0);
+        begin(reflector);
+        return text_replace(&reflector->server, reflector->credential->server.text);
+}
+
+/* The same cluster as before: on from the version, if there is one. */
+static void begin_again(struct reflector *reflector)
+{
+        cancel(reflector);
+        reflector->from = reflector->version ? LIST_KNOWN : LIST_ANY;
+        reflector->next = reflector->version ? NEXT_WATCH : NEXT_LIST;
+        backoff_reset(&reflector->backoff);
+        begin(reflector);
 }
 
 void reflector_set_credential(struct reflector *reflector, const struct credential *credential)
@@ -313,8 +388,12 @@ void reflector_set_credential(struct reflector *reflector, const struct credenti
         if (!credential) {
                 cancel(reflector);
                 reflector_set_state(reflector, REFLECTOR_WAITING);
-        } else if (!old || !credential_same_cluster(old, credential)) {
-                begin_anew(reflector);
+        } else if (!is_same_cluster(reflector)) {
+                /* Out of memory: the cluster is not remembered, and not taken for the same. */
+                if (begin_anew(reflector) < 0)
+                        *reflector->ca_sha256 = '?';
+        } else if (!old) {
+                begin_again(reflector);
         } else if (reflector->state == REFLECTOR_BACKOFF) {
                 /* What failed may have failed for the old one. */
                 backoff_reset(&reflector->backoff);
@@ -334,8 +413,8 @@ int reflector_set_addresses(
         if (!is_ready(reflector)) {
                 cancel(reflector);
                 reflector_set_state(reflector, REFLECTOR_WAITING);
-        } else if (reflector->state == REFLECTOR_WAITING) {
-                reflector_schedule(reflector, reflector->next, 0);
+        } else if (reflector->state == REFLECTOR_WAITING && !is_scheduled(reflector)) {
+                begin(reflector);
         }
         return 0;
 }

@@ -43,9 +43,15 @@ struct reflector_timings {
         uint64_t list_timeout;   /* for one page */
         uint64_t page_limit;     /* objects a page, when the server pages */
         unsigned silent_watches; /* after so many in a row without a word, list */
+        uint64_t start_fresh;    /* what is known and younger can wait a little at the start … */
+        uint64_t start_per_node; /* … so long for each node: the herd is as large as the cluster */
+        uint64_t start_maximum;  /* … but no longer than this */
 };
 
-/* 0.8 s to 30 s, 2 min; 300 s to 600 s and 30 s; 180 s; 1 s; 60 s; 500 objects; 10. */
+/*
+ * 0.8 s to 30 s, 2 min; 300 s to 600 s and 30 s; 180 s; 1 s; 60 s; 500 objects; 10; 5 min, 12 ms,
+ * 60 s.
+ */
 struct reflector_timings reflector_timings_default(void);
 
 /* None of them may free the reflector. Each must be there. */
@@ -65,7 +71,7 @@ struct reflector_handlers {
 
 struct reflector_status {
         uint64_t last_contact; /* CLOCK_BOOTTIME in µs; 0: never */
-        uint64_t last_data;
+        uint64_t last_data; /* what was handed over is as of then, see kube/client.h */
         uint64_t requests[6];
         uint64_t lists, watches, events, bookmarks, bad_objects;
 };
@@ -75,8 +81,22 @@ int reflector_new(sd_event *event, const struct reflector_timings *timings,
 struct reflector *reflector_free(struct reflector *reflector);
 DEFINE_CLEANUP(struct reflector *, reflector_free)
 
-/* The nodes held already (copied), for the rule that a malformed object keeps its older version. */
-int reflector_set_known(struct reflector *reflector, const struct cluster *cluster);
+/* Where nodes that are known already come from, and how old they are. */
+struct reflector_origin {
+        const char *server;    /* the URL as the kubeconfig had it; NULL: not known */
+        const char *ca_sha256; /* as in struct credential; NULL or "": no CA */
+        uint64_t age;          /* µs */
+};
+
+/*
+ * Before the first credential: the nodes held already (copied). When they have a version and the
+ * credential is for exactly the same server and CA, the watch goes on from there, after a random
+ * delay if they are fresh; otherwise a list comes first, measured against them. −ENOMEM.
+ */
+int reflector_set_known(struct reflector *reflector, const struct cluster *cluster,
+        const struct reflector_origin *origin);
+/* What is known is of another cluster: no list is measured against it. −ENOMEM. */
+int reflector_forget(struct reflector *reflector);
 /*
  * What a list without any node, or without this node of ours, is taken for when they are known.
  * `node_name` NULL: as the credential has it. At any time. −ENOMEM.

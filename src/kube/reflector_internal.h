@@ -55,8 +55,11 @@ struct reflector {
 
         char *node_name; /* NULL: as the credential has it */
         enum doubtful_list on_doubtful_list;
-        struct cluster *known; /* copies of what is in force */
-        char *version;         /* to watch from; NULL: none */
+        struct cluster *known;                /* copies of what is in force */
+        char *version;                        /* to watch from; NULL: none */
+        char *server;                         /* the cluster that the version is of: URL … */
+        char ca_sha256[CREDENTIAL_HASH_TEXT]; /* … and CA */
+        uint64_t start_delay;                 /* of the first request, µs */
 
         enum list_from from;
         bool unpaged;
@@ -79,7 +82,7 @@ uint64_t reflector_now(const struct reflector *reflector);
 void reflector_set_state(struct reflector *reflector, enum reflector_state state);
 /* Something worked: what was wrong is not any more. */
 void reflector_succeeded(struct reflector *reflector);
-/* The server said something (data: a list, an event or a bookmark). */
+/* The server said something (data: a list, an event, a bookmark, or that it serves the watch). */
 void reflector_contact(struct reflector *reflector, bool data);
 /* The next request, from the event loop, after so many µs. */
 void reflector_schedule(struct reflector *reflector, enum next_request next, uint64_t delay);

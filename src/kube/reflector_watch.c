@@ -36,7 +36,7 @@ static void on_head(void *userdata, long status)
 {
         struct reflector *reflector = userdata;
 
-        reflector_contact(reflector, false);
+        reflector_contact(reflector, status == 200);
         if (status == 200)
                 in_step(reflector);
 }
@@ -156,14 +156,17 @@ static int on_data(void *userdata, const char *data, size_t size)
         return watch_decoder_feed(&reflector->watch, data, size);
 }
 
-/* Too old: a list; the second time in a row not at once, or server and client would chase each
- * other. */
+/*
+ * Too old: a list; the second time in a row not so soon, or server and client would chase each
+ * other. Never at once: an edit of the CRD expires the watches of every client in the same moment.
+ */
 static void watch_expired(struct reflector *reflector, const struct outcome *outcome)
 {
         if (reflector->expired_watches++ > 0)
                 reflector_fail(reflector, NEXT_LIST, outcome);
         else
-                reflector_schedule(reflector, NEXT_LIST, 0);
+                reflector_schedule(reflector, NEXT_LIST,
+                        random_between(0, reflector->timings.backoff_initial));
 }
 
 static void watch_failed(struct reflector *reflector, const struct outcome *outcome)

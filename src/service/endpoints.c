@@ -1,6 +1,7 @@
 #include "service/endpoints.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "service/health.h"
 #include "service/metrics.h"
@@ -38,7 +39,7 @@ static int on_path(const char *path, struct http_answer *ret, void *userdata)
                 answer.status = health_ready(endpoints->status, &builder);
         } else if (slot->metrics && strcmp(path, "/metrics") == 0) {
                 answer.content_type = METRICS_CONTENT_TYPE;
-                metrics_print(endpoints->status, &builder);
+                metrics_print(endpoints->status, (uint64_t)time(NULL), &builder);
         } else {
                 return -ENOENT;
         }

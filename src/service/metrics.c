@@ -81,13 +81,19 @@ static void print_device(const struct status_device *device, struct text_builder
                 device->mark_known, builder);
 }
 
-static void print_sources(const struct status *status, struct text_builder *builder)
+static void print_sources(const struct status *status, uint64_t now, struct text_builder *builder)
 {
+        uint64_t age = status_knowledge_age(status, now);
+
         head("knowledge", "gauge", "1 for the source of the nodes in force, 0 for the others.",
                 builder);
         for (unsigned i = 0; i < KNOWLEDGE_MAX; i++)
                 text_append(builder, "nodecryptor_knowledge{source=\"%s\"} %d\n", knowledge_name(i),
                         status->knowledge == i);
+        if (age != UINT64_MAX)
+                gauge("knowledge_age_seconds",
+                        "How old what is known of the nodes is; absent while nothing is known.",
+                        age, builder);
         gauge("api_last_contact_timestamp_seconds",
                 "Unix time of the last answer of the API server, 0 before the first.",
                 status->last_contact, builder);
@@ -116,11 +122,11 @@ static void print_totals(const struct status *status, struct text_builder *build
                 totals->foreign_changes, builder);
 }
 
-void metrics_print(const struct status *status, struct text_builder *builder)
+void metrics_print(const struct status *status, uint64_t now, struct text_builder *builder)
 {
         print_state(status, builder);
         print_counts(&status->counts, builder);
         print_device(&status->device, builder);
-        print_sources(status, builder);
+        print_sources(status, now, builder);
         print_totals(status, builder);
 }

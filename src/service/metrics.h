@@ -8,5 +8,5 @@
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* Appends every metric, each with HELP and TYPE. */
-void metrics_print(const struct status *status, struct text_builder *builder);
+/* Appends every metric, each with HELP and TYPE. `now` is unix time. */
+void metrics_print(const struct status *status, uint64_t now, struct text_builder *builder);

@@ -55,19 +55,25 @@ void status_print(char *text, size_t size, const char *format, ...)
         va_end(arguments);
 }
 
+uint64_t status_knowledge_age(const struct status *status, uint64_t now)
+{
+        if (status->knowledge == KNOWLEDGE_NONE || status->knowledge_at == 0)
+                return UINT64_MAX;
+        return now > status->knowledge_at ? now - status->knowledge_at : 0;
+}
+
 static void append_knowledge(
         const struct status *status, uint64_t now, struct text_builder *builder)
 {
-        if (status->knowledge == KNOWLEDGE_NONE) {
+        if (status_knowledge_age(status, now) == UINT64_MAX) {
                 text_append(builder, ", no nodes known yet");
                 return;
         }
         text_append(builder, " %" PRIu64 " node%s (%" PRIu64 " control plane%s)",
                 status->counts.nodes, status->counts.nodes == 1 ? "" : "s",
                 status->counts.control_planes, status->counts.control_planes == 1 ? "" : "s");
-        if (status->knowledge == KNOWLEDGE_SNAPSHOT)
-                text_append(builder, " of a snapshot %" PRIu64 " s old",
-                        now > status->snapshot_saved ? now - status->snapshot_saved : 0);
+        text_append(builder, " as of %" PRIu64 " s ago%s", status_knowledge_age(status, now),
+                status->knowledge == KNOWLEDGE_SNAPSHOT ? " (snapshot)" : "");
 }
 
 static void append_device(const struct status_device *device, struct text_builder *builder)

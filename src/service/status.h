@@ -74,6 +74,7 @@ struct status {
         char api[STATUS_TEXT_MAX]; /* a word or two: "watching", "no credential yet" */
         uint64_t last_contact;     /* unix time, s, of the last answer of the API; 0: never */
         enum knowledge_source knowledge;
+        uint64_t knowledge_at;        /* unix time, s: the nodes are as they were then; 0: never */
         uint64_t snapshot_saved;      /* unix time, s, of the snapshot on disk; 0: none */
         uint64_t last_reconcile_usec; /* how long the last one took */
         struct status_totals totals;
@@ -97,8 +98,17 @@ bool status_set_state(struct status *status, enum state state, uint64_t now, con
 #define STATUS_PRINT(field, ...) status_print((field), sizeof(field), __VA_ARGS__)
 void status_print(char *text, size_t size, const char *format, ...) _printf_(3, 4);
 
+/* Beyond so many seconds the nodes in force are old enough to be told. */
+#define STATUS_AGE_MAX 300
+/*
+ * How old what we know of the nodes is, in seconds; UINT64_MAX: nothing is known. Of a watch that
+ * says nothing it grows until the next sign of life, up to three minutes.
+ */
+uint64_t status_knowledge_age(const struct status *status, uint64_t now);
+
 /*
  * Appends what holds now in one line without a line feed, for STATUS= of sd_notify(3): "Enforcing 5
- * nodes (3 control planes), device cilium_wg0 up, API watching, generation 12". `now` is unix time.
+ * nodes (3 control planes) as of 4 s ago, device cilium_wg0 up, API watching, generation 12". `now`
+ * is unix time.
  */
 void status_line(const struct status *status, uint64_t now, struct text_builder *builder);

@@ -1,8 +1,9 @@
 /*
  * The API client alone, for run.py: prints one JSON object a line for every handler call.
  *
- *     reflect [--kubeconfig PATH | --root FOLDER] [--snapshot FILE] [--node NAME] [--believe]
- *             [--set NAME=MILLISECONDS]…
+ *     reflect [--kubeconfig PATH | --root FOLDER] [--node NAME] [--believe]
+ *             [--snapshot FILE [--snapshot-server URL] [--snapshot-ca SHA256]
+ *              [--snapshot-age SECONDS]] [--set NAME=MILLISECONDS]…
  *
  * Standard input takes the words "resync", "reload", "status" (prints one more line) and "quit".
  */
@@ -226,6 +227,8 @@ static int set_timing(struct reflector_timings *timings, char *assignment)
                 {"watchdog", &timings->watchdog},
                 {"short_watch", &timings->short_watch},
                 {"list_timeout", &timings->list_timeout},
+                {"start_per_node", &timings->start_per_node},
+                {"start_maximum", &timings->start_maximum},
         };
         char *value = strchr(assignment, '=');
         uint64_t number;
@@ -252,6 +255,7 @@ static int set_timing(struct reflector_timings *timings, char *assignment)
 struct options {
         const char *kubeconfig, *root, *snapshot, *node;
         enum doubtful_list on_doubtful_list;
+        struct reflector_origin origin;
         struct reflector_timings timings;
 };
 
@@ -261,11 +265,15 @@ static int parse_options(int argc, char **argv, struct options *options)
                 {"kubeconfig", required_argument, NULL, 'k'},
                 {"root", required_argument, NULL, 'r'},
                 {"snapshot", required_argument, NULL, 'n'},
+                {"snapshot-server", required_argument, NULL, 'S'},
+                {"snapshot-ca", required_argument, NULL, 'C'},
+                {"snapshot-age", required_argument, NULL, 'A'},
                 {"node", required_argument, NULL, 'o'},
                 {"believe", no_argument, NULL, 'b'},
                 {"set", required_argument, NULL, 's'},
                 {},
         };
+        uint64_t number;
         int c;
 
         options->timings = test_timings();
@@ -276,6 +284,12 @@ static int parse_options(int argc, char **argv, struct options *options)
                         options->root = optarg;
                 else if (c == 'n')
                         options->snapshot = optarg;
+                else if (c == 'S')
+                        options->origin.server = optarg;
+                else if (c == 'C')
+                        options->origin.ca_sha256 = optarg;
+                else if (c == 'A' && text_to_uint(optarg, UINT32_MAX, &number) >= 0)
+                        options->origin.age = number * USEC_PER_SEC;
                 else if (c == 'o')
                         options->node = optarg;
                 else if (c == 'b')
@@ -313,7 +327,7 @@ static int prepare(struct program *program, const struct options *options)
         if (r >= 0 && options->snapshot) {
                 r = node_list_load(options->snapshot, NULL, NULL, &snapshot, &error);
                 if (r >= 0)
-                        r = kube_client_set_snapshot(program->client, snapshot);
+                        r = kube_client_set_snapshot(program->client, snapshot, &options->origin);
                 else
                         fprintf(stderr, "%s\n", error.text);
         }

@@ -10,6 +10,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fixture import CASES, Fixture, Pki  # noqa: E402  (puts ../lib into the path)
 import credentials  # noqa: E402
+import halfopen  # noqa: E402,F401
+import resuming  # noqa: E402,F401
 import watching  # noqa: E402
 import whole  # noqa: E402,F401  (registers its cases)
 from tap import Tap  # noqa: E402

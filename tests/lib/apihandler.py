@@ -124,7 +124,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                  "user_agent": self.headers.get("User-Agent"), "host": self.headers.get("Host"),
                  "accept_encoding": self.headers.get("Accept-Encoding"),
                  "authorization": "Authorization" in self.headers,
-                 "peer": self.client_address[0]}
+                 "peer": self.client_address[0], "port": self.client_address[1]}
         with self.api.lock:
             entry["number"] = (self.api.requests[-1]["number"] + 1) if self.api.requests else \
                 getattr(self.api, "last_request", 0) + 1

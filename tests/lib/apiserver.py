@@ -58,7 +58,7 @@ shell: apiserver.py --send PATH '{"op":"version"}'.
     {"op":"clear"}                           forget behaviours and silence
     {"op":"requests"[,"since":N][,"clear":true]}   → requests: number, time, kind, method, path,
                                              query, code, subject ("O=system:nodes,CN=…"), serial,
-                                             verified, connection, user_agent, authorization (a
+                                             verified, connection, user_agent, port (of the peer), authorization (a
                                              token was sent: bool), host, peer, resumed
 
 What it reproduces, row by row of the recorded table: list body and order of keys; paging; 410 after

@@ -32,6 +32,7 @@ static struct status sample(void)
                 .api = "watching",
                 .last_contact = NOW - 4,
                 .knowledge = KNOWLEDGE_API,
+                .knowledge_at = NOW - 5,
                 .snapshot_saved = NOW - 90,
                 .last_reconcile_usec = 1002003,
                 .totals = {21, 22, 23, 24},
@@ -54,18 +55,20 @@ static void lines(void)
 {
         struct status status = sample();
 
-        line_is(&status, "Enforcing 5 nodes (3 control planes), device cilium_wg0 up, API "
-                         "watching, generation 12");
+        line_is(&status,
+                "Enforcing 5 nodes (3 control planes) as of 5 s ago, device cilium_wg0 up, "
+                "API watching, generation 12");
         status.device.up = false;
         status.knowledge = KNOWLEDGE_SNAPSHOT;
+        status.knowledge_at = status.snapshot_saved;
         STATUS_PRINT(status.api, "no credential yet");
-        line_is(&status, "Enforcing 5 nodes (3 control planes) of a snapshot 90 s old, device "
+        line_is(&status, "Enforcing 5 nodes (3 control planes) as of 90 s ago (snapshot), device "
                          "cilium_wg0 down, API no credential yet, generation 12");
         status.device.present = false;
         status.counts.findings = 2;
         status_set_state(&status, STATE_DEGRADED, NOW, "the kernel refused %d routes", 3);
-        line_is(&status, "Degraded (the kernel refused 3 routes): 5 nodes (3 control planes) of a "
-                         "snapshot 90 s old, device cilium_wg0 absent, API no credential yet, "
+        line_is(&status, "Degraded (the kernel refused 3 routes): 5 nodes (3 control planes) as of "
+                         "90 s ago (snapshot), device cilium_wg0 absent, API no credential yet, "
                          "generation 12, 2 findings");
         status = (struct status){};
         line_is(&status, "Starting, no nodes known yet, generation 0");
@@ -106,7 +109,7 @@ static char *metrics_of(const struct status *status)
         struct text_builder builder = {};
         char *text = NULL;
 
-        metrics_print(status, &builder);
+        metrics_print(status, NOW, &builder);
         CHECK(text_take(&builder, &text) >= 0);
         return text;
 }
@@ -132,6 +135,7 @@ static void metrics_values(void)
         CHECK_HAS(text, "\nnodecryptor_kernel_routes 37\n");
         CHECK_HAS(text, "\nnodecryptor_device_up{device=\"cilium_wg0\"} 1\n");
         CHECK_HAS(text, "\nnodecryptor_knowledge{source=\"api\"} 1\n");
+        CHECK_HAS(text, "\nnodecryptor_knowledge_age_seconds 5\n");
         CHECK_HAS(text, "\nnodecryptor_api_last_contact_timestamp_seconds 1699999996\n");
         CHECK_HAS(text, "\nnodecryptor_snapshot_saved_timestamp_seconds 1699999910\n");
         CHECK_HAS(text, "\nnodecryptor_reconciles_total{result=\"ok\"} 21\n");
@@ -141,11 +145,27 @@ static void metrics_values(void)
         CHECK_HAS(text, "\nnodecryptor_foreign_changes_total 24\n");
 }
 
+static void age(void)
+{
+        struct status status = sample();
+
+        CHECK_INT(status_knowledge_age(&status, NOW), 5);
+        /* The clock was set back. */
+        CHECK_INT(status_knowledge_age(&status, NOW - 10), 0);
+        status.knowledge_at = 0;
+        CHECK(status_knowledge_age(&status, NOW) == UINT64_MAX);
+        status = sample();
+        status.knowledge = KNOWLEDGE_NONE;
+        CHECK(status_knowledge_age(&status, NOW) == UINT64_MAX);
+}
+
 static void metrics_labels_are_escaped(void)
 {
         struct status status = {.device.name = "a\"b\\c\nd"};
         _cleanup_free_ char *text = metrics_of(&status);
 
+        /* Nothing is known: it has no age. */
+        CHECK(!strstr(text, "nodecryptor_knowledge_age_seconds"));
         CHECK_HAS(text, "{device=\"a\\\"b\\\\c\\nd\"} 0\n");
 }
 
@@ -395,6 +415,7 @@ int main(int argc, char **argv)
 {
         static const struct test tests[] = {
                 TEST(lines),
+                TEST(age),
                 TEST(state_changes),
                 TEST(long_texts_are_cut),
                 TEST(metrics_values),
