@@ -15,6 +15,7 @@ const char *reflector_state_name(enum reflector_state state)
         static const char *const names[REFLECTOR_STATE_MAX] = {
                 [REFLECTOR_WAITING] = "waiting",
                 [REFLECTOR_LISTING] = "listing",
+                [REFLECTOR_CHECKING] = "checking the version",
                 [REFLECTOR_CONNECTING] = "connecting",
                 [REFLECTOR_WATCHING] = "watching",
                 [REFLECTOR_BACKOFF] = "backing off",
@@ -37,6 +38,7 @@ struct reflector_timings reflector_timings_default(void)
                 .short_watch = USEC_PER_SEC,
                 .list_timeout = 60 * USEC_PER_SEC,
                 .page_limit = 500,
+                .silent_check = 2,
                 .silent_watches = 10,
                 .start_fresh = 300 * USEC_PER_SEC,
                 .start_per_node = 12 * USEC_PER_MSEC,
@@ -206,6 +208,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         }
         if (reflector->next == NEXT_LIST || !reflector->version)
                 r = reflector_list_begin(reflector);
+        else if (reflector->next == NEXT_CHECK)
+                r = reflector_check_begin(reflector);
         else
                 r = reflector_watch_begin(reflector);
         reflector->fresh = false;
@@ -297,9 +301,6 @@ int reflector_set_known(struct reflector *reflector, const struct cluster *clust
                 return -ENOMEM;
         snprintf(reflector->ca_sha256, sizeof(reflector->ca_sha256), "%s",
                 origin->ca_sha256 ? origin->ca_sha256 : "");
-        /* Silence may mean that the server's data are older than ours: found out early. */
-        if (timings->silent_watches > 0)
-                reflector->silent_watches = timings->silent_watches - 1;
         if (origin->age < timings->start_fresh)
                 reflector->start_delay = random_between(
                         0, window < timings->start_maximum ? window : timings->start_maximum);
@@ -374,7 +375,7 @@ static void begin_again(struct reflector *reflector)
 {
         cancel(reflector);
         reflector->from = reflector->version ? LIST_KNOWN : LIST_ANY;
-        reflector->next = reflector->version ? NEXT_WATCH : NEXT_LIST;
+        reflector->next = reflector->version ? NEXT_CHECK : NEXT_LIST;
         backoff_reset(&reflector->backoff);
         begin(reflector);
 }

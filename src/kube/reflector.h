@@ -20,6 +20,7 @@ struct reflector;
 enum reflector_state {
         REFLECTOR_WAITING,    /* no credential, or the server's name is not resolved yet */
         REFLECTOR_LISTING,    /* a list is under way */
+        REFLECTOR_CHECKING,   /* is the version one of the server's? */
         REFLECTOR_CONNECTING, /* a watch was asked for and has not been answered */
         REFLECTOR_WATCHING,   /* in step */
         REFLECTOR_BACKOFF,    /* something failed; the next request comes after a delay */
@@ -42,6 +43,7 @@ struct reflector_timings {
         uint64_t short_watch;    /* one that ends sooner without an event is a failure */
         uint64_t list_timeout;   /* for one page */
         uint64_t page_limit;     /* objects a page, when the server pages */
+        unsigned silent_check;   /* after so many in a row without a word, check the version */
         unsigned silent_watches; /* after so many in a row without a word, list */
         uint64_t start_fresh;    /* what is known and younger can wait a little at the start … */
         uint64_t start_per_node; /* … so long for each node: the herd is as large as the cluster */
@@ -49,8 +51,8 @@ struct reflector_timings {
 };
 
 /*
- * 0.8 s to 30 s, 2 min; 300 s to 600 s and 30 s; 180 s; 1 s; 60 s; 500 objects; 10; 5 min, 12 ms,
- * 60 s.
+ * 0.8 s to 30 s, 2 min; 300 s to 600 s and 30 s; 180 s; 1 s; 60 s; 500 objects; 2; 10; 5 min, 12
+ * ms, 60 s.
  */
 struct reflector_timings reflector_timings_default(void);
 
@@ -71,9 +73,9 @@ struct reflector_handlers {
 
 struct reflector_status {
         uint64_t last_contact; /* CLOCK_BOOTTIME in µs; 0: never */
-        uint64_t last_data; /* what was handed over is as of then, see kube/client.h */
+        uint64_t last_data;    /* what was handed over is as of then, see kube/client.h */
         uint64_t requests[6];
-        uint64_t lists, watches, events, bookmarks, bad_objects;
+        uint64_t lists, checks, watches, events, bookmarks, bad_objects;
 };
 
 int reflector_new(sd_event *event, const struct reflector_timings *timings,
@@ -90,8 +92,9 @@ struct reflector_origin {
 
 /*
  * Before the first credential: the nodes held already (copied). When they have a version and the
- * credential is for exactly the same server and CA, the watch goes on from there, after a random
- * delay if they are fresh; otherwise a list comes first, measured against them. −ENOMEM.
+ * credential is for exactly the same server and CA, the version is checked and the watch goes on
+ * from there, after a random delay if they are fresh; otherwise a list comes first, measured
+ * against them. −ENOMEM.
  */
 int reflector_set_known(struct reflector *reflector, const struct cluster *cluster,
         const struct reflector_origin *origin);

@@ -67,7 +67,7 @@ int reflector_gather(
         return r < 0 ? r : 0;
 }
 
-static const char *own_name(const struct reflector *reflector)
+const char *reflector_own_name(const struct reflector *reflector)
 {
         if (reflector->node_name)
                 return reflector->node_name;
@@ -77,7 +77,7 @@ static const char *own_name(const struct reflector *reflector)
 /* Every node gone at once, or we ourselves, is a broken server's answer, not a fact to act on. */
 static int doubt(const struct reflector *reflector, struct error *error)
 {
-        const char *name = own_name(reflector);
+        const char *name = reflector_own_name(reflector);
         size_t n_known = reflector->known->n_nodes;
 
         if (reflector->on_doubtful_list == DOUBTFUL_LIST_BELIEVE || n_known == 0)

@@ -1,7 +1,7 @@
 /*
  * What the parts of the reflector share: reflector.c (the state machine, its timers, what follows a
- * failure), reflector_list.c and reflector_watch.c (the two requests), reflector_gather.c (the
- * whole set, before it is believed).
+ * failure), reflector_list.c, reflector_check.c and reflector_watch.c (the requests),
+ * reflector_gather.c (the whole set, before it is believed).
  */
 #pragma once
 
@@ -21,7 +21,7 @@
  */
 #define REFLECTOR_LIST_MAX  (UINT64_C(256) * 1024 * 1024)
 
-enum next_request { NEXT_LIST, NEXT_WATCH };
+enum next_request { NEXT_LIST, NEXT_CHECK, NEXT_WATCH };
 
 /* Which state of the set a list asks for (Kubernetes API, "Resource versions"). */
 enum list_from {
@@ -104,6 +104,8 @@ void reflector_bad_object(struct reflector *reflector, const char *name, const s
 int reflector_gather_begin(struct reflector *reflector);
 /* Drops what was gathered. */
 void reflector_gather_reset(struct reflector *reflector);
+/* Our node's name, borrowed; NULL: not known. */
+const char *reflector_own_name(const struct reflector *reflector);
 /*
  * One object of the whole set (or `problem`: why there is none). One that cannot be used is told,
  * and its older version kept. −ENOMEM; −EFBIG: more than REFLECTOR_NODES_MAX.
@@ -121,6 +123,9 @@ int reflector_list_begin(struct reflector *reflector);
 /* Forgets a list that is not finished. */
 void reflector_list_reset(struct reflector *reflector);
 int reflector_watch_begin(struct reflector *reflector);
+/* What follows when the server would not serve a watch, or a check. */
+void reflector_watch_failed(struct reflector *reflector, const struct outcome *outcome);
+int reflector_check_begin(struct reflector *reflector);
 void reflector_watch_reset(struct reflector *reflector);
 /* The server has been silent for too long. */
 void reflector_watch_silent(struct reflector *reflector);

@@ -21,8 +21,11 @@ void reflector_watch_reset(struct reflector *reflector)
 
 static void feed_watchdog(struct reflector *reflector)
 {
-        if (sd_event_source_set_time_relative(reflector->watchdog, reflector->timings.watchdog) >=
-                0)
+        uint64_t limit = reflector->timings.watchdog;
+
+        /* What was cut in one moment for many clients does not come back in one. */
+        if (sd_event_source_set_time_relative(
+                    reflector->watchdog, random_between(limit - limit / 8, limit)) >= 0)
                 (void)sd_event_source_set_enabled(reflector->watchdog, SD_EVENT_ONESHOT);
 }
 
@@ -169,20 +172,19 @@ static void watch_expired(struct reflector *reflector, const struct outcome *out
                         random_between(0, reflector->timings.backoff_initial));
 }
 
-static void watch_failed(struct reflector *reflector, const struct outcome *outcome)
+void reflector_watch_failed(struct reflector *reflector, const struct outcome *outcome)
 {
         switch (outcome->kind) {
         case ANSWER_EXPIRED:
         case ANSWER_TOO_LARGE: watch_expired(reflector, outcome); return;
         case ANSWER_UNAUTHORIZED: reflector_unauthorized(reflector, NEXT_WATCH, outcome); return;
-        case ANSWER_BUSY: reflector_fail(reflector, NEXT_WATCH, outcome); return;
+        case ANSWER_BUSY: reflector_fail(reflector, NEXT_CHECK, outcome); return;
         case ANSWER_BROKEN:
                 /* A stream that cannot be cut into events would come again just so. */
-                reflector_fail(reflector,
-                        outcome->error.code == -EBADMSG || outcome->error.code == -E2BIG
-                                ? NEXT_LIST
-                                : NEXT_WATCH,
-                        outcome);
+                if (outcome->error.code == -EBADMSG || outcome->error.code == -E2BIG)
+                        break;
+                /* A server that was away may come back with the data of a backup. */
+                reflector_fail(reflector, outcome->unreachable ? NEXT_CHECK : NEXT_WATCH, outcome);
                 return;
         case ANSWER_ABSENT: reflector->from = LIST_ANY; break;
         default: break;
@@ -193,15 +195,21 @@ static void watch_failed(struct reflector *reflector, const struct outcome *outc
 /* The next watch, from where this one has come to. */
 static void watch_again(struct reflector *reflector)
 {
+        const struct reflector_timings *timings = &reflector->timings;
+        enum next_request next = NEXT_WATCH;
+
         reflector->expired_watches = 0;
-        if (reflector->watch_events == 0 &&
-                ++reflector->silent_watches >= reflector->timings.silent_watches) {
+        if (reflector->watch_events == 0) {
+                reflector->silent_watches++;
                 /* A version from the future (a restored etcd) is answered by silence. */
-                reflector->silent_watches = 0;
-                reflector_schedule(reflector, NEXT_LIST, 0);
-                return;
+                if (reflector->silent_watches % timings->silent_check == 0)
+                        next = NEXT_CHECK;
+                if (reflector->silent_watches >= timings->silent_watches) {
+                        reflector->silent_watches = 0;
+                        next = NEXT_LIST;
+                }
         }
-        reflector_schedule(reflector, NEXT_WATCH, 0);
+        reflector_schedule(reflector, next, 0);
 }
 
 static void watch_ended(struct reflector *reflector)
@@ -231,7 +239,7 @@ void reflector_watch_silent(struct reflector *reflector)
                 };
 
                 error_set(&outcome.error, -ETIMEDOUT, "the API server: no answer to a watch");
-                reflector_fail(reflector, NEXT_WATCH, &outcome);
+                reflector_fail(reflector, NEXT_CHECK, &outcome);
         }
 }
 
@@ -249,7 +257,7 @@ static void on_done(void *userdata, const struct http_result *result)
         if (outcome.kind == ANSWER_OK)
                 watch_ended(reflector);
         else
-                watch_failed(reflector, &outcome);
+                reflector_watch_failed(reflector, &outcome);
 }
 
 static int watch_query(const struct reflector *reflector, unsigned timeout, char **ret)

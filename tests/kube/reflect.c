@@ -166,6 +166,7 @@ static void print_status(struct program *program)
                 json_object_array_add(requests, json_object_new_int64((int64_t)status.requests[i]));
         json_object_object_add(line, "requests", requests);
         add_number(line, "lists", status.lists);
+        add_number(line, "checks", status.checks);
         add_number(line, "watches", status.watches);
         add_number(line, "events", status.events);
         add_number(line, "bookmarks", status.bookmarks);
@@ -245,6 +246,8 @@ static int set_timing(struct reflector_timings *timings, char *assignment)
                 timings->watch_timeout_min = timings->watch_timeout_max = (unsigned)number;
         else if (strcmp(assignment, "page_limit") == 0)
                 timings->page_limit = number;
+        else if (strcmp(assignment, "silent_check") == 0)
+                timings->silent_check = (unsigned)number;
         else if (strcmp(assignment, "silent_watches") == 0)
                 timings->silent_watches = (unsigned)number;
         else

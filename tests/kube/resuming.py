@@ -108,11 +108,52 @@ def old_snapshot(fixture):
 
 
 @case("was restored from a backup while we were away: the snapshot's version is from the future",
-      "find out from the first silence, and list", "a version from the future")
+      "find out before it watches, and list", "a version from the future")
 def restored_meanwhile(fixture):
     fixture.serve(2)
     fixture.kubeconfig()
     fixture.order("set", too_large_delay=0)
-    client = fixture.client(*snapshot(fixture, "999000"), watchdog=300)
+    client = fixture.client(*snapshot(fixture, "999000"))
     line = client.wait("replaced")
     check(names(line) == ["n1", "n2"] and line["version"] == "1002", f"{line}")
+    check(not fixture.requests("watch"), "before any watch")
+
+
+@case("is restarted with the data of a backup: the version goes backwards",
+      "ask before it watches again: list at once, no silent watch", "a version from the future")
+def restored_behind_our_back(fixture):
+    client = fixture.watching(nodes=3)
+    fixture.order("set", too_large_delay=0)
+    fixture.order("stop", mode="kill")
+    fixture.order("rewind", version=200)
+    fixture.order("delete", name="n3")
+    fixture.order("start")
+    check(names(client.wait("replaced")) == ["n1", "n2"], "what the backup holds")
+    client.wait("state", where=lambda line: line["state"] == "watching" and not line["error"])
+    fixture.put("n4", 4)
+    check(client.wait("changed")["node"]["name"] == "n4", "in step")
+    check(fixture.requests("check")[-1]["query"]["resourceVersion"] == "1003", "it was asked")
+
+
+@case("is quiet: no event and no bookmark, watch after watch",
+      "check the version now and then, and watch on without a list", "bookmarks")
+def quiet_but_well(fixture):
+    client = fixture.watching(watchdog=150, silent_check=2)
+    fixture.until(lambda: len(fixture.requests("check")) >= 2, "checks")
+    fixture.put("n4", 4)
+    client.wait("changed")
+    check(len(fixture.requests("list")) == 1, "no list")
+    check(client.status()["checks"] >= 2, "counted")
+
+
+@case("answers the check with 410, a 500, or silence",
+      "list after a delay; a silent check is no reason to", "a garbage version")
+def odd_checks(fixture):
+    client = fixture.watching(list_timeout=300)
+    for action, lists in (({"status": 410, "reason": "Expired"}, 2),
+                          ({"status": 500, "reason": "InternalError"}, 3), ({"stall": 5}, 3)):
+        fixture.behave("check", **action)
+        fixture.order("cut")
+        client.state("checking the version")
+        client.wait("state", where=lambda line: line["state"] == "watching" and not line["error"])
+        check(len(fixture.requests("list")) == lists, f"{action}")

@@ -142,13 +142,28 @@ def expired_status(fixture):
 
 
 def version_from_the_future(fixture):
-    client = fixture.watching(silent_watches=2, watchdog=300)
+    client = fixture.watching(silent_check=1)
     fixture.order("set", too_large_delay=0)
     fixture.order("rewind", version=500)
     fixture.order("end-watches")
+    client.state("checking the version")
+    check(client.wait("replaced")["version"] == "500", "silence ends in a list")
     client.state("watching")
     fixture.put("late", 8)
-    check("late" in names(client.wait("replaced")), "silence ends in a list")
+    check(client.wait("changed")["node"]["name"] == "late", "in step")
+    query = fixture.requests("check")[0]["query"]
+    check(query["resourceVersion"] == "1003" and query["fieldSelector"].startswith("metadata.name="),
+          f"the version is asked for, of one object: {query}")
+    queries = [entry["query"] for entry in fixture.requests("list")]
+    check(queries[1:] == [{"limit": "500"}], f"too large: listed without one: {queries}")
+
+
+def too_large_at_the_list(fixture):
+    client = fixture.watching(silent_check=100, silent_watches=2, watchdog=300)
+    fixture.order("set", too_large_delay=0)
+    fixture.order("rewind", version=500)
+    fixture.order("end-watches")
+    client.wait("replaced")
     queries = [entry["query"] for entry in fixture.requests("list")]
     check(queries[-2]["resourceVersion"] == "1003" and queries[-1] == {"limit": "500"},
           f"too large a version: listed without one, at once: {queries}")

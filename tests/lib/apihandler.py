@@ -92,7 +92,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.name = name.strip("/")
         kind = "other"
         if found and self.command == "GET" and not self.name:
-            kind = "watch" if self.query.get("watch") in ("true", "1") else "list"
+            kind = "watch" if self.query.get("watch") in ("true", "1") else \
+                "check" if "fieldSelector" in self.query else "list"
         self.note(kind, parts.path)
         length = int(self.headers.get("Content-Length") or 0)
         self.body = self.rfile.read(length) if length else b""
@@ -110,7 +111,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not found or not self.api.crd:
                 self.answer(404, "404 page not found\n", "text/plain; charset=utf-8")
                 return
-            {"list": self.list, "watch": self.watch, "other": self.one}[kind]()
+            {"list": self.list, "check": self.list, "watch": self.watch, "other": self.one}[kind]()
         except Problem as problem:
             if problem.code == 504:
                 time.sleep(self.api.options["too_large_delay"])

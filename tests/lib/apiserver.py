@@ -44,7 +44,7 @@ shell: apiserver.py --send PATH '{"op":"version"}'.
     {"op":"start"}                           the same listeners again
     {"op":"reload","cert":P,"key":P,"client_ca":P}    new server certificate or client CA
     {"op":"set",…}                           options, see OPTIONS below, e.g. "bookmark_interval":1
-    {"op":"behave","match":"list"|"watch"|"any","times":1,"action":{…}}   for the next requests
+    {"op":"behave","match":"list"|"watch"|"check"|"any","times":1,"action":{…}}   for the next requests
                                              (times −1: until "clear"); actions, see apihandler.py:
         {"status":410,"body":{…}|"text","type":"text/plain","headers":{…},"delay":S}
         {"reason":"Expired","status":410}    with a Status object of that reason as the body

@@ -176,7 +176,8 @@ class Store:
                     raise Problem(504, "Timeout", "Too large resource version",
                                   [{"reason": "ResourceVersionTooLarge",
                                     "message": "Too large resource version"}])
-            items = [self.objects[name] for name in sorted(self.objects)]
+            items = [self.objects[name] for name in sorted(self.objects)
+                     if query.get("fieldSelector") in (None, f"metadata.name={name}")]
             if asked is not None or not limit or len(items) <= limit:
                 return items, self.version, None, 0
             self.snapshots[self.version] = items
