@@ -307,6 +307,7 @@ struct kube_client_status kube_client_status(const struct kube_client *client)
         for (size_t i = 0; i < ARRAY_SIZE(result.requests); i++)
                 result.requests[i] = status->requests[i];
         result.lists = status->lists;
+        result.streamed_lists = status->streamed_lists;
         result.checks = status->checks;
         result.watches = status->watches;
         result.events = status->events;

@@ -60,7 +60,8 @@ struct kube_client_status {
         uint64_t last_data;
         /* Requests that ended, by the first digit of their status code; [0]: without any answer. */
         uint64_t requests[6];
-        uint64_t lists, checks, watches, events, bookmarks, bad_objects;
+        uint64_t lists, streamed_lists /* of them */, checks, watches, events, bookmarks,
+                bad_objects;
 };
 
 /*

@@ -40,6 +40,9 @@ struct reflector_timings reflector_timings_default(void)
                 .page_limit = 500,
                 .silent_check = 2,
                 .silent_watches = 10,
+                .stream_lists = true,
+                .stream_idle = 10 * USEC_PER_SEC,
+                .stream_retry_after = 3600 * USEC_PER_SEC,
                 .start_fresh = 300 * USEC_PER_SEC,
                 .start_per_node = 12 * USEC_PER_MSEC,
                 .start_maximum = 60 * USEC_PER_SEC,
@@ -207,7 +210,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                 return 0;
         }
         if (reflector->next == NEXT_LIST || !reflector->version)
-                r = reflector_list_begin(reflector);
+                r = reflector_may_stream(reflector) ? reflector_stream_begin(reflector)
+                                                    : reflector_list_begin(reflector);
         else if (reflector->next == NEXT_CHECK)
                 r = reflector_check_begin(reflector);
         else
@@ -363,6 +367,7 @@ static int begin_anew(struct reflector *reflector)
         reflector->version = NULL;
         reflector->from = LIST_ANY;
         reflector->next = NEXT_LIST;
+        reflector->no_streams_until = 0;
         memcpy(reflector->ca_sha256, reflector->credential->ca_sha256,
                 sizeof(reflector->ca_sha256));
         backoff_reset(&reflector->backoff);

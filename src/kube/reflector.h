@@ -38,21 +38,24 @@ struct reflector_timings {
         uint64_t retry_after_maximum; /* a server may ask for no more than this */
         unsigned watch_timeout_min;   /* timeoutSeconds is drawn between these two, in seconds */
         unsigned watch_timeout_max;
-        uint64_t watch_grace;    /* beyond timeoutSeconds, then the watch is cut */
-        uint64_t watchdog;       /* without event or bookmark for so long, watch again */
-        uint64_t short_watch;    /* one that ends sooner without an event is a failure */
-        uint64_t list_timeout;   /* for one page */
-        uint64_t page_limit;     /* objects a page, when the server pages */
-        unsigned silent_check;   /* after so many in a row without a word, check the version */
-        unsigned silent_watches; /* after so many in a row without a word, list */
+        uint64_t watch_grace;        /* beyond timeoutSeconds, then the watch is cut */
+        uint64_t watchdog;           /* without event or bookmark for so long, watch again */
+        uint64_t short_watch;        /* one that ends sooner without an event is a failure */
+        uint64_t list_timeout;       /* for one page */
+        uint64_t page_limit;         /* objects a page, when the server pages */
+        unsigned silent_check;       /* after so many in a row without a word, check the version */
+        unsigned silent_watches;     /* after so many in a row without a word, list */
+        bool stream_lists;           /* lists by a watch, where the server offers it */
+        uint64_t stream_idle;        /* a streaming list without an event for so long has failed */
+        uint64_t stream_retry_after; /* after it failed, lists in one piece for so long */
         uint64_t start_fresh;    /* what is known and younger can wait a little at the start … */
         uint64_t start_per_node; /* … so long for each node: the herd is as large as the cluster */
         uint64_t start_maximum;  /* … but no longer than this */
 };
 
 /*
- * 0.8 s to 30 s, 2 min; 300 s to 600 s and 30 s; 180 s; 1 s; 60 s; 500 objects; 2; 10; 5 min, 12
- * ms, 60 s.
+ * 0.8 s to 30 s, 2 min; 300 s to 600 s and 30 s; 180 s; 1 s; 60 s; 500 objects; 2; 10; yes, 10 s, 1
+ * h; 5 min, 12 ms, 60 s.
  */
 struct reflector_timings reflector_timings_default(void);
 
@@ -75,7 +78,7 @@ struct reflector_status {
         uint64_t last_contact; /* CLOCK_BOOTTIME in µs; 0: never */
         uint64_t last_data;    /* what was handed over is as of then, see kube/client.h */
         uint64_t requests[6];
-        uint64_t lists, checks, watches, events, bookmarks, bad_objects;
+        uint64_t lists, streamed_lists, checks, watches, events, bookmarks, bad_objects;
 };
 
 int reflector_new(sd_event *event, const struct reflector_timings *timings,

@@ -1,7 +1,8 @@
 /*
  * What the parts of the reflector share: reflector.c (the state machine, its timers, what follows a
  * failure), reflector_list.c, reflector_check.c and reflector_watch.c (the requests),
- * reflector_gather.c (the whole set, before it is believed).
+ * reflector_initial.c (a list that comes by a watch), reflector_gather.c (the whole set, before it
+ * is believed).
  */
 #pragma once
 
@@ -70,8 +71,11 @@ struct reflector {
         unsigned pages;           /* so far */
         size_t nameless;          /* objects of the list that cannot even be named */
 
+        bool initial;              /* the watch is a list still: it has not sent all there is */
+        uint64_t no_streams_until; /* CLOCK_BOOTTIME in µs: lists in one piece until then */
         struct watch_decoder watch;
-        struct outcome watch_error; /* of an ERROR event; ANSWER_OK: none */
+        struct outcome watch_error; /* of an ERROR event, say; ANSWER_OK: none */
+        bool watch_refused;         /* it is our doubt about the whole set */
         uint64_t watch_begun;
         uint64_t watch_events;
         unsigned silent_watches;  /* in a row */
@@ -123,6 +127,16 @@ int reflector_list_begin(struct reflector *reflector);
 /* Forgets a list that is not finished. */
 void reflector_list_reset(struct reflector *reflector);
 int reflector_watch_begin(struct reflector *reflector);
+/* A list by a watch. */
+int reflector_stream_begin(struct reflector *reflector);
+/* True: a list may be asked for in that way now. */
+bool reflector_may_stream(const struct reflector *reflector);
+/* An event before the end of the initial ones; a negative return ends the watch. */
+int reflector_initial_event(
+        struct reflector *reflector, const char *type, struct json_object *object);
+/* It has ended (ANSWER_OK: cleanly), or fallen silent, before it was whole. */
+void reflector_initial_failed(struct reflector *reflector, const struct outcome *outcome);
+void reflector_initial_silent(struct reflector *reflector);
 /* What follows when the server would not serve a watch, or a check. */
 void reflector_watch_failed(struct reflector *reflector, const struct outcome *outcome);
 int reflector_check_begin(struct reflector *reflector);

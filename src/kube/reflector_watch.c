@@ -17,11 +17,15 @@ void reflector_watch_reset(struct reflector *reflector)
         watch_decoder_deinit(&reflector->watch);
         reflector->watch = (struct watch_decoder){};
         reflector->watch_error = (struct outcome){};
+        if (reflector->initial)
+                reflector_gather_reset(reflector);
+        reflector->initial = false;
 }
 
 static void feed_watchdog(struct reflector *reflector)
 {
-        uint64_t limit = reflector->timings.watchdog;
+        const struct reflector_timings *timings = &reflector->timings;
+        uint64_t limit = reflector->initial ? timings->stream_idle : timings->watchdog;
 
         /* What was cut in one moment for many clients does not come back in one. */
         if (sd_event_source_set_time_relative(
@@ -31,6 +35,8 @@ static void feed_watchdog(struct reflector *reflector)
 
 static void in_step(struct reflector *reflector)
 {
+        if (reflector->initial)
+                return;
         reflector_set_state(reflector, REFLECTOR_WATCHING);
         reflector_succeeded(reflector);
 }
@@ -39,7 +45,7 @@ static void on_head(void *userdata, long status)
 {
         struct reflector *reflector = userdata;
 
-        reflector_contact(reflector, status == 200);
+        reflector_contact(reflector, status == 200 && !reflector->initial);
         if (status == 200)
                 in_step(reflector);
 }
@@ -106,6 +112,8 @@ static int dispatch_event(struct reflector *reflector, const char *type, struct 
                 reflector->watch_error = outcome_from_status(object);
                 return -ECANCELED;
         }
+        if (reflector->initial)
+                return reflector_initial_event(reflector, type, object);
         r = take_version(reflector, object);
         if (r < 0)
                 return r;
@@ -133,9 +141,11 @@ static int on_event(void *userdata, struct json_object *event, const struct erro
         reflector->watch_events++;
         reflector->status.events++;
         reflector->silent_watches = 0;
-        reflector_contact(reflector, true);
+        reflector_contact(reflector, !reflector->initial);
         feed_watchdog(reflector);
 
+        if (problem && reflector->initial)
+                return reflector_gather(reflector, NULL, problem);
         if (problem) {
                 reflector_bad_object(reflector, NULL, problem);
                 return 0;
@@ -154,9 +164,11 @@ static int on_event(void *userdata, struct json_object *event, const struct erro
 static int on_data(void *userdata, const char *data, size_t size)
 {
         struct reflector *reflector = userdata;
+        int r = watch_decoder_feed(&reflector->watch, data, size);
 
+        /* Also behind the event that ends a streaming list. */
         in_step(reflector);
-        return watch_decoder_feed(&reflector->watch, data, size);
+        return r;
 }
 
 /*
@@ -225,11 +237,13 @@ static void watch_ended(struct reflector *reflector)
 
 void reflector_watch_silent(struct reflector *reflector)
 {
-        bool answered = reflector->state == REFLECTOR_WATCHING;
+        bool answered = reflector->state == REFLECTOR_WATCHING, initial = reflector->initial;
 
         reflector->status.requests[0]++;
         reflector_watch_reset(reflector);
-        if (answered) {
+        if (initial) {
+                reflector_initial_silent(reflector);
+        } else if (answered) {
                 watch_again(reflector);
         } else {
                 struct outcome outcome = {
@@ -247,14 +261,19 @@ static void on_done(void *userdata, const struct http_result *result)
 {
         struct reflector *reflector = userdata;
         struct outcome outcome = reflector_take_result(reflector, result);
+        bool initial;
 
         /* An ERROR event counts as one itself. */
         if (reflector->watch_events > (reflector->watch_error.kind != ANSWER_OK))
                 reflector->expired_watches = 0;
         if (reflector->watch_error.kind != ANSWER_OK)
                 outcome = reflector->watch_error;
+        /* A whole list that is not believed is a list's failure, not the stream's. */
+        initial = reflector->initial && !reflector->watch_refused;
         reflector_watch_reset(reflector);
-        if (outcome.kind == ANSWER_OK)
+        if (initial)
+                reflector_initial_failed(reflector, &outcome);
+        else if (outcome.kind == ANSWER_OK)
                 watch_ended(reflector);
         else
                 reflector_watch_failed(reflector, &outcome);
@@ -275,7 +294,30 @@ static int watch_query(const struct reflector *reflector, unsigned timeout, char
         return n < 0 ? -ENOMEM : 0;
 }
 
-int reflector_watch_begin(struct reflector *reflector)
+/* By version as a list is asked for; "" is a consistent read. */
+static int stream_query(const struct reflector *reflector, unsigned timeout, char **ret)
+{
+        const char *version = "0";
+        char *escaped;
+        int n;
+
+        if (reflector->from == LIST_KNOWN && reflector->version)
+                version = reflector->version;
+        else if (reflector->from == LIST_LATEST)
+                version = "";
+        escaped = curl_easy_escape(NULL, version, 0);
+        if (!escaped)
+                return -ENOMEM;
+        n = asprintf(ret,
+                REFLECTOR_PATH "?allowWatchBookmarks=true&resourceVersion=%s"
+                               "&resourceVersionMatch=NotOlderThan&sendInitialEvents=true"
+                               "&timeoutSeconds=%u&watch=true",
+                escaped, timeout);
+        curl_free(escaped);
+        return n < 0 ? -ENOMEM : 0;
+}
+
+static int begin(struct reflector *reflector, bool initial)
 {
         const struct reflector_timings *timings = &reflector->timings;
         struct http_options options = {
@@ -293,12 +335,15 @@ int reflector_watch_begin(struct reflector *reflector)
         int r;
 
         timeout = (unsigned)random_between(timings->watch_timeout_min, timings->watch_timeout_max);
-        r = watch_query(reflector, timeout, &query);
+        r = initial ? stream_query(reflector, timeout, &query)
+                    : watch_query(reflector, timeout, &query);
         if (r < 0)
                 return r;
         watch_decoder_deinit(&reflector->watch);
         watch_decoder_init(&reflector->watch, 0, on_event, reflector);
         reflector->watch_error = (struct outcome){};
+        reflector->watch_refused = false;
+        reflector->initial = initial;
         reflector->watch_events = 0;
         reflector->watch_begun = reflector_now(reflector);
         options.path = query;
@@ -308,6 +353,18 @@ int reflector_watch_begin(struct reflector *reflector)
                 return r;
         reflector->status.watches++;
         feed_watchdog(reflector);
-        reflector_set_state(reflector, REFLECTOR_CONNECTING);
+        reflector_set_state(reflector, initial ? REFLECTOR_LISTING : REFLECTOR_CONNECTING);
         return 0;
+}
+
+int reflector_watch_begin(struct reflector *reflector)
+{
+        return begin(reflector, false);
+}
+
+int reflector_stream_begin(struct reflector *reflector)
+{
+        int r = reflector_gather_begin(reflector);
+
+        return r < 0 ? r : begin(reflector, true);
 }

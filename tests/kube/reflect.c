@@ -166,6 +166,7 @@ static void print_status(struct program *program)
                 json_object_array_add(requests, json_object_new_int64((int64_t)status.requests[i]));
         json_object_object_add(line, "requests", requests);
         add_number(line, "lists", status.lists);
+        add_number(line, "streamed_lists", status.streamed_lists);
         add_number(line, "checks", status.checks);
         add_number(line, "watches", status.watches);
         add_number(line, "events", status.events);
@@ -213,6 +214,8 @@ static struct reflector_timings test_timings(void)
 
         timings.backoff_initial = 50 * USEC_PER_MSEC;
         timings.backoff_maximum = 400 * USEC_PER_MSEC;
+        /* What the cases count are plain lists unless they say otherwise. */
+        timings.stream_lists = false;
         return timings;
 }
 
@@ -228,6 +231,8 @@ static int set_timing(struct reflector_timings *timings, char *assignment)
                 {"watchdog", &timings->watchdog},
                 {"short_watch", &timings->short_watch},
                 {"list_timeout", &timings->list_timeout},
+                {"stream_idle", &timings->stream_idle},
+                {"stream_retry_after", &timings->stream_retry_after},
                 {"start_per_node", &timings->start_per_node},
                 {"start_maximum", &timings->start_maximum},
         };
@@ -246,6 +251,8 @@ static int set_timing(struct reflector_timings *timings, char *assignment)
                 timings->watch_timeout_min = timings->watch_timeout_max = (unsigned)number;
         else if (strcmp(assignment, "page_limit") == 0)
                 timings->page_limit = number;
+        else if (strcmp(assignment, "stream_lists") == 0)
+                timings->stream_lists = number > 0;
         else if (strcmp(assignment, "silent_check") == 0)
                 timings->silent_check = (unsigned)number;
         else if (strcmp(assignment, "silent_watches") == 0)

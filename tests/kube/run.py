@@ -13,6 +13,7 @@ import credentials  # noqa: E402
 import halfopen  # noqa: E402,F401
 import resuming  # noqa: E402,F401
 import watching  # noqa: E402
+import streaming  # noqa: E402,F401
 import whole  # noqa: E402,F401  (registers its cases)
 from tap import Tap  # noqa: E402
 
