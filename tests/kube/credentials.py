@@ -5,10 +5,13 @@ import socket
 import threading
 import time
 
-from fixture import check, node
+from fixture import case, check, node
 from pki import Authority, write_kubeconfig
 
 
+@case("sees a new client certificate behind the symlink",
+      "be shown it with the next request, on a new connection, without an old TLS session",
+      "certificate expires on an open connection")
 def rotation(fixture):
     client = fixture.watching()
     first = fixture.requests("watch")[-1]
@@ -26,6 +29,8 @@ def rotation(fixture):
           "a rotation is no error")
 
 
+@case("is there before our kubeconfig is",
+      "find the kubeconfig by inotify, pass over another kind of file", "-")
 def credential_later(fixture):
     fixture.serve(1)
     root = fixture.path("root")
@@ -46,6 +51,7 @@ def credential_later(fixture):
     client.wait("replaced")
 
 
+@case("would see a certificate without its key", "keep the old pair until they fit", "-")
 def mismatch_keeps_old(fixture):
     fixture.serve(1)
     cert, key = fixture.pki.authority.client("w1")
@@ -70,6 +76,9 @@ def mismatch_keeps_old(fixture):
     client.wait("credential", where=lambda line: not line["error"])
 
 
+@case("answers 401 twice",
+      "reload, retry once at once on a fresh connection, then back off",
+      "certificate expires on an open connection")
 def unauthorized(fixture):
     fixture.serve(1)
     fixture.kubeconfig()
@@ -84,6 +93,8 @@ def unauthorized(fixture):
     check(third["connection"] not in (first["connection"], second["connection"]), "and again")
 
 
+@case("answers 401 to an expired certificate",
+      "back off, take the new one when it is there", "expired or unknown client certificate")
 def expired_certificate(fixture):
     fixture.serve(1)
     pair = fixture.pki.authority.kubelet(fixture.path("pki"), "w1", begins=time.time() - 100,
@@ -95,6 +106,7 @@ def expired_certificate(fixture):
     client.wait("replaced")
 
 
+@case("answers 403", "say so, back off, list when it may", "no certificate, no RBAC")
 def forbidden(fixture):
     fixture.serve(1)
     fixture.order("set", groups=["nobody"])
@@ -106,6 +118,7 @@ def forbidden(fixture):
     client.wait("replaced")
 
 
+@case("takes bearer tokens", "send tokenFile's, follow its rotation, never show it", "-")
 def tokens(fixture):
     fixture.serve(1, tokens=["first", "second"])
     with open(fixture.path("token"), "w", encoding="utf-8") as file:
@@ -125,6 +138,7 @@ def tokens(fixture):
           "no token in any text")
 
 
+@case("is reached by certificate data in the kubeconfig", "use them", "-")
 def embedded_data(fixture):
     fixture.serve(1)
     cert, key = fixture.pki.authority.client("w1")
@@ -132,6 +146,7 @@ def embedded_data(fixture):
     fixture.client().wait("replaced")
 
 
+@case("is behind a base path", "keep it in front of every path", "-")
 def base_path(fixture):
     fixture.serve(1)
     fixture.kubeconfig(f"https://localhost:{fixture.api.port}/k8s/clusters/c-1/")
@@ -140,6 +155,7 @@ def base_path(fixture):
           fixture.requests()[0]["path"])
 
 
+@case("listens on IPv6", "reach it by a literal address", "-")
 def over_ipv6(fixture):
     try:
         fixture.serve(1, listen="::1")
@@ -149,6 +165,7 @@ def over_ipv6(fixture):
     fixture.client().wait("replaced")
 
 
+@case("shows a certificate of another CA", "send nothing, say so", "-")
 def unknown_authority(fixture):
     fixture.serve(1, server=fixture.pki.foreign_server)
     fixture.kubeconfig()
@@ -159,6 +176,7 @@ def unknown_authority(fixture):
     check(not fixture.requests(), "no request was sent")
 
 
+@case("shows a certificate of a CA that the system trusts, not the kubeconfig", "send nothing", "-")
 def system_authorities(fixture):
     """The server's CA is the system's (SSL_CERT_FILE and SSL_CERT_DIR), the kubeconfig's another."""
     fixture.serve(1, server=fixture.pki.foreign_server)
@@ -174,12 +192,15 @@ def system_authorities(fixture):
     client.none("replaced", 0.5)
 
 
+@case("shows a certificate of another CA and the kubeconfig says insecure-skip-tls-verify",
+      "go on", "-")
 def insecure(fixture):
     fixture.serve(1, server=fixture.pki.foreign_server)
     fixture.kubeconfig(ca="", cluster=["insecure-skip-tls-verify: true"])
     fixture.client().wait("replaced")
 
 
+@case("shows a certificate for another name", "refuse it, unless tls-server-name says so", "-")
 def server_name(fixture):
     fixture.serve(1, server=fixture.pki.named_server)
     fixture.kubeconfig()
@@ -194,6 +215,7 @@ def server_name(fixture):
     check(fixture.requests("list")[-1]["host"] == f"localhost:{fixture.api.port}", "by name too")
 
 
+@case("redirects to another server", "not follow", "-")
 def redirect(fixture):
     target = fixture.serve(1)
     fixture.serve(1)
@@ -225,6 +247,7 @@ class Trap:
             connection.close()
 
 
+@case("is reached while the environment names proxies", "not ask them", "-")
 def environment_proxy(fixture):
     trap = Trap()
     fixture.serve(1)
@@ -236,6 +259,7 @@ def environment_proxy(fixture):
     check(not trap.said, "the environment's proxy was asked")
 
 
+@case("is behind the kubeconfig's proxy-url", "ask that proxy", "-")
 def named_proxy(fixture):
     trap = Trap()
     fixture.serve(1)
@@ -244,6 +268,7 @@ def named_proxy(fixture):
     check(trap.said and trap.said[0].startswith(b"CONNECT 127.0.0.1:"), f"{trap.said}")
 
 
+@case("needs an exec plugin", "say that it is not supported", "-")
 def exec_plugin(fixture):
     fixture.serve(1)
     fixture.kubeconfig(client=True, user=["exec:", "  command: /bin/true",
@@ -252,6 +277,8 @@ def exec_plugin(fixture):
     check(not line["usable"] and "not supported yet" in line["error"], f"{line}")
 
 
+@case("is another cluster's after the kubeconfig has changed",
+      "begin anew with resourceVersion=0", "-")
 def other_cluster(fixture):
     fixture.serve(2)
     fixture.kubeconfig()
@@ -268,12 +295,15 @@ def other_cluster(fixture):
     check(old is not fixture.api, "two servers")
 
 
+@case("speaks http, and the kubeconfig says so", "speak it, too", "-")
 def plain_http(fixture):
     fixture.serve(1, plain=True)
     write_kubeconfig(fixture.path("kubelet.conf"), f"http://127.0.0.1:{fixture.api.port}")
     fixture.client().wait("replaced")
 
 
+@case("has a name that cannot be resolved, and later can",
+      "say so, keep the loop free, recover", "-")
 def unresolvable(fixture):
     fixture.serve(1)
     fixture.kubeconfig("https://no-such-host.invalid:6443")
@@ -285,8 +315,3 @@ def unresolvable(fixture):
     check(time.monotonic() - begun < 0.5, "the loop is free meanwhile")
     fixture.kubeconfig(f"https://localhost:{fixture.api.port}")
     client.wait("replaced")
-
-
-TESTS = [value for value in list(globals().values())
-         if callable(value) and getattr(value, "__module__", "") == __name__
-         and not isinstance(value, type)]

@@ -26,10 +26,18 @@ def check(condition, text):
 
 CASES = []
 
+# The lines of the recorded table of real servers' behaviour; "-": not in it.
+LINES = ("list body", "paging", "continue after compaction", "too old watch",
+         "a version from the future", "a garbage version", "timeoutSeconds", "idle connection",
+         "bookmarks", "WatchList", "expired or unknown client certificate",
+         "no certificate, no RBAC", "certificate expires on an open connection", "CRD absent",
+         "CRD deleted mid-watch", "CRD edited, server restarted", "overload", "starting",
+         "SIGTERM to the server", "SIGKILL", "slow reader", "framing", "gzip", "5,000 nodes", "-")
+
 
 def case(server, client, line):
     """A row of the suite: what the server does, what the client must do, and the line of the
-    recorded table of real servers' behaviour (apiserver.py) that it comes from, or "-"."""
+    recorded table that it comes from (LINES)."""
     def register(test):
         test.server, test.client, test.line = server, client, line
         CASES.append(test)

@@ -4,9 +4,11 @@ import json
 import os
 import time
 
-from fixture import check, names, node
+from fixture import case, check, names, node
 
 
+@case("lists, then sends ADDED and DELETED events",
+      "take the list's version for the watch, hand every change over", "list body")
 def list_then_watch(fixture):
     fixture.serve(3)
     fixture.kubeconfig()
@@ -34,6 +36,8 @@ def list_then_watch(fixture):
     check(first["accept_encoding"] == "gzip" and second["accept_encoding"] is None, "gzip")
 
 
+@case("pages a list without a version; resourceVersion=0 expires",
+      "follow every page by its token alone", "paging")
 def paging(fixture):
     fixture.serve(7)
     fixture.kubeconfig()
@@ -46,6 +50,8 @@ def paging(fixture):
     check(len(queries) == 4 and "continue" in queries[3], "three pages")
 
 
+@case("answers 410 to a later page",
+      "drop what was gathered, one full list", "continue after compaction")
 def expired_page(fixture):
     fixture.serve(7)
     fixture.kubeconfig()
@@ -57,6 +63,7 @@ def expired_page(fixture):
     check(fixture.requests("list")[-1]["query"] == {}, "without limit, version and token")
 
 
+@case("compresses a list of more than 128 KiB", "ask for it and decode it", "gzip")
 def gzipped_list(fixture):
     fixture.serve(0)
     for index in range(400):
@@ -68,6 +75,7 @@ def gzipped_list(fixture):
     check(len(names(fixture.client().wait("replaced"))) == 400, "400 nodes")
 
 
+@case("sends a bookmark", "begin the next watch there", "bookmarks")
 def bookmarks(fixture):
     client = fixture.watching()
     fixture.order("tick", by=10)
@@ -80,6 +88,8 @@ def bookmarks(fixture):
           "the next watch begins at the bookmark")
 
 
+@case("ends a watch and leaves the connection open",
+      "watch again on it, from the last version, no list", "timeoutSeconds")
 def clean_end(fixture):
     client = fixture.watching()
     fixture.order("end-watches")
@@ -92,6 +102,7 @@ def clean_end(fixture):
     check(len(connections) == 1, "the connection that stayed open is used again")
 
 
+@case("ends a watch at its timeoutSeconds", "watch again, no list", "timeoutSeconds")
 def own_timeout(fixture):
     client = fixture.watching(watch_timeout=1)
     client.state("connecting", timeout=3)
@@ -100,6 +111,7 @@ def own_timeout(fixture):
     check(fixture.requests("watch")[0]["query"]["timeoutSeconds"] == "1", "timeoutSeconds")
 
 
+@case("ends watches at once without an event", "back off, watch again, no list", "slow reader")
 def ends_at_once(fixture):
     fixture.serve(2)
     fixture.kubeconfig()
@@ -111,6 +123,8 @@ def ends_at_once(fixture):
     check(len(fixture.requests("list")) == 1, "no second list")
 
 
+@case("answers a watch by 200 and an ERROR event 410",
+      "list, not older than what was seen", "too old watch")
 def expired_event(fixture):
     client = fixture.watching()
     fixture.behave("watch", error_event={"code": 410, "reason": "Expired"})
@@ -123,6 +137,8 @@ def expired_event(fixture):
           "not older than what was seen")
 
 
+@case("has compacted the history while the watch was cut",
+      "list, and drop what the list lacks", "too old watch")
 def expired_by_compaction(fixture):
     client = fixture.watching()
     fixture.order("cut")
@@ -133,6 +149,7 @@ def expired_by_compaction(fixture):
     check(names(line) == ["n2", "n3", "n4"], "what the list lacks is gone")
 
 
+@case("answers a watch by HTTP 410", "list", "too old watch")
 def expired_status(fixture):
     client = fixture.watching()
     fixture.behave("watch", status=410, reason="Gone")
@@ -141,6 +158,8 @@ def expired_status(fixture):
     client.state("watching")
 
 
+@case("was restored: a watch from our version is answered by silence",
+      "check the version, list without one", "a version from the future")
 def version_from_the_future(fixture):
     client = fixture.watching(silent_check=1)
     fixture.order("set", too_large_delay=0)
@@ -158,6 +177,8 @@ def version_from_the_future(fixture):
     check(queries[1:] == [{"limit": "500"}], f"too large: listed without one: {queries}")
 
 
+@case("answers a list by 504 with the cause ResourceVersionTooLarge",
+      "list without a version, at once", "a version from the future")
 def too_large_at_the_list(fixture):
     client = fixture.watching(silent_check=100, silent_watches=2, watchdog=300)
     fixture.order("set", too_large_delay=0)
@@ -169,6 +190,8 @@ def too_large_at_the_list(fixture):
           f"too large a version: listed without one, at once: {queries}")
 
 
+@case("sends a version that is no number, and refuses it by 500",
+      "treat it as opaque, percent-encode it, come back by a list", "a garbage version")
 def garbage_version(fixture):
     client = fixture.watching(nodes=2)
     fixture.order("raw", text='{"type":"BOOKMARK","object":{"kind":"CiliumNode",'
@@ -190,6 +213,8 @@ POISON = {
 }
 
 
+@case("lists malformed objects among good ones",
+      "leave them out, say so, take the others, not loop", "list body")
 def malformed_in_list(fixture):
     fixture.serve(2)
     for name, spec in POISON.items():
@@ -204,6 +229,8 @@ def malformed_in_list(fixture):
     check(len(fixture.requests("list")) == 1, "no loop")
 
 
+@case("turns a good object into a malformed one",
+      "keep the older version, also through a list", "list body")
 def malformed_keeps_older(fixture):
     client = fixture.watching()
     fixture.put("n2", 2, addresses=[{"type": "InternalIP", "ip": "nonsense"}])
@@ -220,6 +247,8 @@ def malformed_keeps_older(fixture):
     check(names(client.wait("replaced")) == ["n1", "n3"], "and stays so")
 
 
+@case("lists malformed what the snapshot holds in a good version",
+      "keep the snapshot's version", "list body")
 def malformed_keeps_snapshot(fixture):
     fixture.serve(1)
     fixture.put("n2", 2, addresses=[{"type": "InternalIP"}])
@@ -233,6 +262,8 @@ def malformed_keeps_snapshot(fixture):
     check(line["nodes"][1]["addresses"][0] == "10.0.0.7", "the snapshot's version")
 
 
+@case("sends events that are no good JSON or of wrong types",
+      "say so, go on behind them on the same watch", "framing")
 def poison_events(fixture):
     client = fixture.watching(nodes=1)
     fixture.order("raw", text='{"type":"MODIFIED","object":{"metadata":{"name":NaN\'}}}\n')
@@ -245,6 +276,7 @@ def poison_events(fixture):
     check(len(fixture.requests("watch")) == 1, "on the same watch")
 
 
+@case("sends HTML in a watch", "end it, back off, list", "framing")
 def not_a_stream(fixture):
     client = fixture.watching(nodes=1)
     fixture.order("raw", text="<html>502 Bad Gateway</html>")
@@ -254,6 +286,7 @@ def not_a_stream(fixture):
     client.state("watching")
 
 
+@case("sends an event of 5 MB", "skip it, say so, go on behind it on the same watch", "framing")
 def huge_event(fixture):
     client = fixture.watching(nodes=1)
     value = node("huge", 5)
@@ -265,6 +298,8 @@ def huge_event(fixture):
     check(len(fixture.requests("watch")) == 1, "on the same watch")
 
 
+@case("cuts a list off, or leaves out version, kind or items",
+      "take none of it, list again", "list body")
 def truncated_list(fixture):
     fixture.serve(30)
     fixture.kubeconfig()
@@ -277,6 +312,7 @@ def truncated_list(fixture):
     check(len(fixture.requests("list")) == 5, "four that did not")
 
 
+@case("sends 90 kB of headers", "refuse the response, back off, recover", "overload")
 def huge_headers(fixture):
     fixture.serve(1)
     fixture.kubeconfig()
@@ -286,6 +322,7 @@ def huge_headers(fixture):
     client.wait("replaced")
 
 
+@case("closes a watch without a last chunk", "back off, watch again, no list", "SIGKILL")
 def cut_stream(fixture):
     client = fixture.watching()
     fixture.order("cut")
@@ -296,6 +333,7 @@ def cut_stream(fixture):
     check(len(fixture.requests("list")) == 1, "watched again, not listed")
 
 
+@case("ends a watch within an event", "not take the half event, watch from before it", "SIGKILL")
 def fragment_at_the_end(fixture):
     fixture.serve(1)
     fixture.kubeconfig()
@@ -309,6 +347,7 @@ def fragment_at_the_end(fixture):
     client.none("changed", 0.3)
 
 
+@case("sends a watch byte by byte, UTF-8 split over chunks", "put it together", "framing")
 def split_everywhere(fixture):
     fixture.serve(1)
     fixture.kubeconfig()
@@ -322,6 +361,7 @@ def split_everywhere(fixture):
     check(client.wait("changed", timeout=15)["node"]["name"] == "split", "byte by byte")
 
 
+@case("is killed and started again", "say why, back off, watch again, no list", "SIGKILL")
 def server_restart(fixture):
     client = fixture.watching()
     fixture.order("stop", mode="kill")
@@ -334,6 +374,9 @@ def server_restart(fixture):
     check(client.status()["requests"][0] >= 1, "failures are counted")
 
 
+@case("falls silent on an open watch",
+      "find it by the watchdog, watch again on a fresh connection, no list",
+      "SIGTERM to the server")
 def silent_watch(fixture):
     client = fixture.watching(watchdog=500)
     fixture.order("silence", on=True)
@@ -346,6 +389,7 @@ def silent_watch(fixture):
           "on a fresh connection")
 
 
+@case("accepts a watch and never answers", "say so, back off, watch again", "SIGTERM to the server")
 def accepting_and_silent(fixture):
     fixture.serve(1)
     fixture.kubeconfig()
@@ -356,6 +400,7 @@ def accepting_and_silent(fixture):
     client.wait("state", where=lambda line: line["state"] == "watching" and not line["error"])
 
 
+@case("never answers a list", "end it after its time limit, list again", "starting")
 def stalled_list(fixture):
     fixture.serve(1)
     fixture.kubeconfig()
@@ -365,6 +410,8 @@ def stalled_list(fixture):
     client.wait("replaced")
 
 
+@case("answers 429 in plain text with Retry-After in seconds",
+      "wait for so long at least", "overload")
 def too_many_requests(fixture):
     fixture.serve(1)
     fixture.kubeconfig()
@@ -378,6 +425,8 @@ def too_many_requests(fixture):
     check(second["time"] - first["time"] >= 1.0, "Retry-After in seconds is kept")
 
 
+@case("answers 503 with Retry-After as a date",
+      "wait until then at least, watch again, no list", "starting")
 def retry_after_date(fixture):
     client = fixture.watching()
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3))
@@ -391,6 +440,8 @@ def retry_after_date(fixture):
     check(len(fixture.requests("list")) == 1, "no list")
 
 
+@case("has no CRD (404 in plain text), gets it, loses it, gets it again",
+      "say so, back off, list when it is there", "CRD absent")
 def crd_absent(fixture):
     fixture.serve(2)
     fixture.kubeconfig()
@@ -411,6 +462,7 @@ def crd_absent(fixture):
     check("n8" in names(client.wait("replaced")), "recreated")
 
 
+@case("lets a list hang while SIGTERM comes", "end at once", "starting")
 def slow_list_does_not_block(fixture):
     """The loop answers while a request hangs: SIGTERM and words are taken at once."""
     fixture.serve(1)
@@ -424,7 +476,3 @@ def slow_list_does_not_block(fixture):
     client.process.wait(timeout=3)
     check(time.monotonic() - begun < 3, "ended at once")
     check(os.WIFEXITED(client.process.returncode) if client.process.returncode < 0 else True, "exit")
-
-
-TESTS = [value for name, value in list(globals().items())
-         if callable(value) and getattr(value, "__module__", "") == __name__]

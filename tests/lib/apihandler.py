@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 import urllib.parse
+import zlib
 
 from apistore import API_VERSION, KIND, Problem
 
@@ -148,6 +149,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                               action.get("message", action["reason"]), action.get("causes"))
             self.answer(problem.code, problem.status(), headers=action.get("headers"))
             return True
+        if "zeros" in action:
+            self.bomb(action["zeros"])
+            return True
         if "status" in action:
             self.answer(action["status"], action.get("body", ""),
                         action.get("type", "application/json"), action.get("headers"))
@@ -204,6 +208,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.begin_chunks()
         self.chunks(data)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def bomb(self, size):
+        """A list with a text of so many MiB in it, compressed a thousandfold."""
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        data = packer.compress(b'{"kind":"CiliumNodeList","items":[],"filler":"')
+        for _ in range(size):
+            data += packer.compress(b"0" * 1048576)
+        self.head(200, "application/json", {"Content-Encoding": "gzip"})
+        self.begin_chunks()
+        self.chunks(data + packer.flush())
         self.wfile.write(b"0\r\n\r\n")
 
     def begin_chunks(self):

@@ -54,6 +54,7 @@ shell: apiserver.py --send PATH '{"op":"version"}'.
         {"end":true}                         a watch that ends at once · {"drop":true} FIN, no answer
         {"stall":S}                          no answer for S seconds · {"silence":true} a watch that
                                              opens and never says anything, past its timeout
+        {"zeros":N}                          a list of N MiB, compressed a thousandfold
         {"cut-after":N}                      FIN after N bytes of the body · {"chunk":N} chunk size
     {"op":"clear"}                           forget behaviours and silence
     {"op":"requests"[,"since":N][,"clear":true]}   → requests: number, time, kind, method, path,
