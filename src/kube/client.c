@@ -2,7 +2,6 @@
 
 #include "basics/text.h"
 #include "kube/credential_watch.h"
-#include "kube/node_copy.h"
 #include "kube/resolver.h"
 
 struct kube_client {

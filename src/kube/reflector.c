@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "basics/text.h"
-#include "kube/node_copy.h"
 #include "kube/reflector_internal.h"
 
 /* µs; sd-event's default of 250 ms would come between any two requests. */

@@ -7,22 +7,17 @@
 
 #include "basics/text.h"
 #include "kube/cilium_node.h"
-#include "kube/node_copy.h"
 #include "kube/reflector_internal.h"
 
 /* An object that is known in an older version keeps it. */
 static int keep_older(struct reflector *reflector, const char *name)
 {
-        const struct node *older = cluster_find(reflector->known, name);
-        struct node *copy;
+        struct node *older = cluster_find(reflector->known, name);
         int r;
 
         if (!older || cluster_find(reflector->gathered, name))
                 return 0;
-        copy = node_copy(older);
-        if (!copy)
-                return -ENOMEM;
-        r = cluster_put(reflector->gathered, copy);
+        r = cluster_put(reflector->gathered, node_ref(older));
         return r < 0 ? r : 0;
 }
 

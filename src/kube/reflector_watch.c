@@ -7,7 +7,6 @@
 
 #include "basics/text.h"
 #include "kube/cilium_node.h"
-#include "kube/node_copy.h"
 #include "kube/reflector_internal.h"
 
 #define EVENT_TYPE_MAX 32
@@ -54,7 +53,6 @@ static int node_changed(struct reflector *reflector, struct json_object *object)
 {
         _cleanup_(node_freep) struct node *node = NULL;
         struct error error = {};
-        struct node *copy;
         int r;
 
         r = cilium_node_decode(object, &node, &error);
@@ -69,10 +67,7 @@ static int node_changed(struct reflector *reflector, struct json_object *object)
                 reflector_bad_object(reflector, cilium_node_name(object), &error);
                 return 0;
         }
-        copy = node_copy(node);
-        if (!copy)
-                return -ENOMEM;
-        r = cluster_put(reflector->known, copy);
+        r = cluster_put(reflector->known, node_ref(node));
         if (r < 0)
                 return r;
         reflector->handlers.changed(

@@ -106,3 +106,15 @@ bool cluster_equal(const struct cluster *a, const struct cluster *b)
                         return false;
         return true;
 }
+
+struct cluster *cluster_copy(const struct cluster *cluster)
+{
+        _cleanup_(cluster_freep) struct cluster *copy = cluster_new();
+
+        if (!copy || (cluster->version && cluster_set_version(copy, cluster->version) < 0))
+                return NULL;
+        for (size_t i = 0; i < cluster->n_nodes; i++)
+                if (cluster_put(copy, node_ref(cluster->nodes[i])) < 0)
+                        return NULL;
+        return TAKE_PTR(copy);
+}

@@ -16,6 +16,9 @@ struct cluster *cluster_new(void);
 struct cluster *cluster_free(struct cluster *cluster);
 DEFINE_CLEANUP(struct cluster *, cluster_free)
 
+/* Another one with the same version and the same nodes, which are shared. NULL: out of memory. */
+struct cluster *cluster_copy(const struct cluster *cluster);
+
 /* The node of that name, borrowed; NULL: none. */
 struct node *cluster_find(const struct cluster *cluster, const char *name);
 /*

@@ -5,6 +5,7 @@
 #include "basics/array.h"
 #include "basics/text.h"
 #include "model/exemption.h"
+#include "model/shared_text.h"
 
 struct node *node_new(const char *name)
 {
@@ -12,23 +13,30 @@ struct node *node_new(const char *name)
 
         if (!node)
                 return NULL;
-        node->name = strdup(name);
+        node->references = 1;
+        node->name = shared_text_get(name);
         return node->name ? node : node_free(node);
+}
+
+struct node *node_ref(struct node *node)
+{
+        node->references++;
+        return node;
 }
 
 struct node *node_free(struct node *node)
 {
-        if (!node)
+        if (!node || --node->references > 0)
                 return NULL;
         for (size_t i = 0; i < node->n_labels; i++) {
-                free(node->labels[i].key);
-                free(node->labels[i].value);
+                shared_text_put(node->labels[i].key);
+                shared_text_put(node->labels[i].value);
         }
         free(node->labels);
         free(node->other_addresses);
         free(node->pod_prefixes);
         free(node->public_key);
-        free(node->name);
+        shared_text_put(node->name);
         free(node);
         return NULL;
 }
@@ -57,22 +65,29 @@ static size_t label_position(const struct node *node, const char *key, bool *ret
 
 int node_add_label(struct node *node, const char *key, const char *value)
 {
-        _cleanup_free_ char *new_key = NULL, *new_value = NULL;
+        const char *new_key, *new_value = shared_text_get(value);
         struct label *grown;
         bool found;
         size_t i = label_position(node, key, &found);
 
-        if (found)
-                return text_replace(&node->labels[i].value, value);
-        new_key = strdup(key);
-        new_value = strdup(value);
+        if (!new_value)
+                return -ENOMEM;
+        if (found) {
+                shared_text_put(node->labels[i].value);
+                node->labels[i].value = new_value;
+                return 0;
+        }
+        new_key = shared_text_get(key);
         grown = reallocarray(node->labels, node->n_labels + 1, sizeof(*grown));
         if (grown)
                 node->labels = grown;
-        if (!new_key || !new_value || !grown)
+        if (!new_key || !grown) {
+                shared_text_put(new_key);
+                shared_text_put(new_value);
                 return -ENOMEM;
+        }
         memmove(&grown[i + 1], &grown[i], (node->n_labels - i) * sizeof(*grown));
-        grown[i] = (struct label){.key = TAKE_PTR(new_key), .value = TAKE_PTR(new_value)};
+        grown[i] = (struct label){.key = new_key, .value = new_value};
         node->n_labels++;
         return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * A node of the cluster, as much of its CiliumNode as the policy needs (cilium.io/v2, CiliumNode:
- * metadata.name, .labels, .annotations; spec.addresses, spec.ipam).
+ * metadata.name, .labels, .annotations; spec.addresses, spec.ipam). Once it is complete it does not
+ * change any more, so that those who keep it can share it: node_ref().
  */
 #pragma once
 
@@ -10,13 +11,15 @@
 #include "basics/prefix.h"
 #include "basics/util.h"
 
+/* Both shared with the other nodes (model/shared_text.h), as most of them say the same. */
 struct label {
-        char *key;
-        char *value; /* never NULL */
+        const char *key;
+        const char *value; /* never NULL */
 };
 
 struct node {
-        char *name;
+        unsigned references;
+        const char *name;     /* shared with the label that nearly always repeats it */
         struct label *labels; /* sorted by key */
         size_t n_labels;
         /*
@@ -36,7 +39,9 @@ struct node {
 
 /* A node with a copy of the name and nothing else; NULL when out of memory. */
 struct node *node_new(const char *name);
-/* Frees the node and all it owns; returns NULL. */
+/* One more who keeps the node, and calls node_free() for it; returns the node. */
+struct node *node_ref(struct node *node);
+/* Gives the reference up; the last one frees the node and all it owns. Returns NULL. */
 struct node *node_free(struct node *node);
 DEFINE_CLEANUP(struct node *, node_free)
 

@@ -4,6 +4,7 @@
 #include "model/endpoint.h"
 #include "model/exemption.h"
 #include "model/settings.h"
+#include "model/shared_text.h"
 #include "test.h"
 
 static struct address address_of(const char *text)
@@ -55,6 +56,41 @@ static void bad_port_lists_name_the_item(void)
         check_bad_ports("http", -EINVAL, "http");
         check_bad_ports("80-", -EINVAL, "80-");
         check_bad_ports("1-2-3", -EINVAL, "1-2-3");
+}
+
+static void equal_texts_are_kept_once(void)
+{
+        char written[] = "zone";
+        const char *one = shared_text_get(written), *other = shared_text_get("Zone"), *two;
+
+        written[0] = 'Z';
+        two = shared_text_get("zone");
+        CHECK(one && one == two && one != written);
+        CHECK(other && other != one);
+        shared_text_put(other);
+        shared_text_put(one);
+        CHECK_TEXT(two, "zone");
+        shared_text_put(two);
+        shared_text_put(NULL);
+}
+
+static void nodes_share_their_labels(void)
+{
+        struct node *one = node_new("a"), *two = node_new("b");
+
+        CHECK(one && two);
+        CHECK_INT(node_add_label(one, "zone", "x"), 0);
+        CHECK_INT(node_add_label(two, "zone", "y"), 0);
+        CHECK_INT(node_add_label(two, "zone", "x"), 0);
+        CHECK_INT(two->n_labels, 1);
+        CHECK(one->labels[0].key == two->labels[0].key);
+        CHECK(one->labels[0].value == two->labels[0].value);
+        node_free(one);
+        CHECK_TEXT(node_label(two, "zone"), "x");
+        CHECK(node_ref(two) == two);
+        node_free(two);
+        CHECK_TEXT(two->name, "b");
+        node_free(two);
 }
 
 static void selectors_match_by_key_or_value(void)
@@ -188,6 +224,7 @@ static void listen_addresses_are_parsed(void)
 }
 
 TEST_MAIN(TEST(port_lists_are_parsed), TEST(bad_port_lists_name_the_item),
+        TEST(equal_texts_are_kept_once), TEST(nodes_share_their_labels),
         TEST(selectors_match_by_key_or_value), TEST(clusters_hold_one_node_a_name),
         TEST(nodes_differ_by_each_part), TEST(endpoints_leave_loopback_out),
         TEST(listen_addresses_are_parsed))
