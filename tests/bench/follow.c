@@ -4,20 +4,23 @@
  *
  *     follow KUBECONFIG
  *
- * {"event":"replaced","nodes":N,"microseconds":T}  a list, and how long after the start
- * {"event":"watching",…memory…}                     in step, and what this has taken so far
- * {"event":"changed","version":V,"received":R,"fed":F,"handed":H}   CLOCK_MONOTONIC in ns: the last
- *         bytes came out of the kernel, they are decrypted and at the decoder, the node is handed
- *         over
- *
- * Memory is in kB: peak (VmHWM), resident (VmRSS), anonymous and file-backed parts of the latter,
- * and what malloc has in use and has taken from the kernel.
+ * {"event":"replaced","nodes":N,"microseconds":T}
+ *         a list, and how long after the start
+ * {"event":"watching","cpu":T,"peak":…,"resident":…,"anonymous":…,"file":…,"malloc_used":…,
+ *  "malloc_taken":…}
+ *         in step, and what that has taken since the start: processor time in µs; in kB, VmHWM,
+ *         VmRSS, its anonymous and its file-backed part, what malloc has handed out and what it has
+ *         of the kernel
+ * {"event":"changed","version":V,"received":R,"fed":F,"handed":H}
+ *         CLOCK_MONOTONIC in ns: the last bytes came out of the kernel, they are decrypted and at
+ *         the decoder, the node is handed over
  */
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -70,9 +73,15 @@ static unsigned long memory(const char *status, const char *name)
         return value;
 }
 
-static void print_memory(void)
+static long microseconds(const struct timeval *time)
+{
+        return (long)time->tv_sec * 1000000 + (long)time->tv_usec;
+}
+
+static void print_expense(void)
 {
         struct mallinfo2 heap = mallinfo2();
+        struct rusage usage = {};
         char status[8192];
         FILE *file = fopen("/proc/self/status", "re");
         size_t n = file ? fread(status, 1, sizeof(status) - 1, file) : 0;
@@ -80,9 +89,10 @@ static void print_memory(void)
         if (file)
                 fclose(file);
         status[n] = '\0';
-        printf("{\"event\":\"watching\",\"peak\":%lu,\"resident\":%lu,\"anonymous\":%lu,\"file\":%"
-               "lu,"
-               "\"malloc_used\":%zu,\"malloc_taken\":%zu}\n",
+        getrusage(RUSAGE_SELF, &usage);
+        printf("{\"event\":\"watching\",\"cpu\":%ld,\"peak\":%lu,\"resident\":%lu,"
+               "\"anonymous\":%lu,\"file\":%lu,\"malloc_used\":%zu,\"malloc_taken\":%zu}\n",
+                microseconds(&usage.ru_utime) + microseconds(&usage.ru_stime),
                 memory(status, "VmHWM"), memory(status, "VmRSS"), memory(status, "RssAnon"),
                 memory(status, "RssFile"), (heap.uordblks + heap.hblkhd) / 1024,
                 (heap.arena + heap.hblkhd) / 1024);
@@ -116,7 +126,7 @@ static void on_state(void *userdata, enum reflector_state state, const struct er
         if (error)
                 fprintf(stderr, "%s\n", error->text);
         if (state == REFLECTOR_WATCHING)
-                print_memory();
+                print_expense();
 }
 
 static int on_input(sd_event_source *source, int fd, uint32_t revents, void *userdata)

@@ -230,6 +230,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         size = self.action.get("chunk", self.api.options["chunk"])
         limit = self.action.get("cut-after")
         pieces = []
+        data = memoryview(data)         # cutting bytes copies all that is left
         while data:
             piece = data[:size]
             if limit is not None and self.sent + len(piece) > limit:
