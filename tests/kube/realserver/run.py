@@ -8,6 +8,8 @@ the first time, see build.sh; packages lists what that needs. All of it runs in 
 own, which end with it. A part alone begins on a server with our RBAC manifest.
 """
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -23,7 +25,7 @@ import netns  # noqa: E402
 import stages  # noqa: E402
 from daemon import Daemon, build_folder  # noqa: E402
 from follower import Follower, node  # noqa: E402
-from server import RealServer  # noqa: E402
+from server import URL, RealServer  # noqa: E402
 from tap import Tap  # noqa: E402
 
 
@@ -53,9 +55,9 @@ class Laboratory:
     def note(self, text):
         self.tap.note(text)
 
-    def client(self, name, kubeconfig=None, **timings):
+    def client(self, name, *options, kubeconfig=None, **timings):
         kubeconfig = kubeconfig or self.server.kubeconfig(name)
-        arguments = [f"--kubeconfig={kubeconfig}",
+        arguments = [f"--kubeconfig={kubeconfig}", *options,
                      *(f"--set={key}={value}" for key, value in timings.items())]
         self.clients.append(Follower(self.program, arguments))
         return self.clients[-1]
@@ -74,6 +76,16 @@ class Laboratory:
         kubeconfig = self.server.kubeconfig(name)
         self.daemons.append(Daemon(Host(name, folder, kubeconfig)))
         return self.daemons[-1]
+
+    def snapshot(self, listed):
+        """The options that give a client this list as its snapshot, an hour old."""
+        path = os.path.join(self.server.folder, "snapshot.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(listed, file)
+        with open(self.server.authority.cert, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        return [f"--snapshot={path}", f"--snapshot-ca={digest}", "--snapshot-age=3600",
+                f"--snapshot-server={URL}"]
 
     @staticmethod
     def route(prefix):

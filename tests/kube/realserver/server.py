@@ -20,6 +20,7 @@ from pki import Authority, openssl, write_kubeconfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ADDRESS, PORT = "10.99.0.1", 6443       # not of loopback: a client takes it for a host's
+URL = f"https://{ADDRESS}:{PORT}"
 NODES = "/apis/cilium.io/v2/ciliumnodes"
 FLOWCONTROL = "/apis/flowcontrol.apiserver.k8s.io"
 # Where a manifest's kind lives
@@ -115,7 +116,7 @@ class RealServer:
         pair = self.authority.kubelet(os.path.join(self.folder, name or node, "pki"), node,
                                       **options)
         return write_kubeconfig(os.path.join(self.folder, name or node, "kubelet.conf"),
-                                f"https://{ADDRESS}:{PORT}", self.authority.cert, pair, pair)
+                                URL, self.authority.cert, pair, pair)
 
     # Life
 
@@ -192,10 +193,11 @@ class RealServer:
     # What it has seen
 
     def audited(self, agent="nodecryptor/"):
-        """[{"user":…, "verb":…, "time":…}] of the requests of our client that have ended."""
+        """[{"user":…, "verb":…, "code":…, "uri":…, "time":…}]: our client's requests that ended."""
         with open(self.audit, encoding="utf-8") as file:
             entries = [json.loads(line) for line in file if line.endswith("\n")]
         return [{"user": entry["user"].get("username"), "verb": entry["verb"],
+                 "code": entry.get("responseStatus", {}).get("code"), "uri": entry["requestURI"],
                  "time": entry["requestReceivedTimestamp"]}
                 for entry in entries if entry.get("userAgent", "").startswith(agent)]
 

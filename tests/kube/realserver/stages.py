@@ -176,6 +176,56 @@ def watch_over_after_its_time(lab):
     check(status["watches"] >= 3, f"{status['watches']} watches")
 
 
+def resumes_from_its_snapshot(lab):
+    """The watch goes on at the snapshot's version: what happened meanwhile comes, without a list."""
+    admin = lab.server.admin
+    options = lab.snapshot(admin.want("GET", NODES))
+    admin.patch("n10", {"spec": {"ipam": {"podCIDRs": ["10.0.10.0/24", "10.207.10.0/24"]}}})
+    client = lab.client("w3", *options)
+    client.wait("changed", where=lambda line: "10.207.10.0/24" in line["node"]["prefixes"])
+    status = client.status()
+    check(status["lists"] == 0 and status["state"] == "watching", f"no list, a watch: {status}")
+
+
+def snapshot_that_is_too_old(lab):
+    """An ERROR event on the watch, code 410: then a list."""
+    listed = lab.server.admin.want("GET", NODES)
+    listed["metadata"]["resourceVersion"] = "1"
+    client = lab.client("w3", *lab.snapshot(listed))
+    client.wait("replaced", timeout=20)
+    client.in_step(lab.server.admin)
+
+
+def snapshot_from_the_future(lab):
+    """As after an etcd restore: a watch would be silent for ever."""
+    listed = lab.server.admin.want("GET", NODES)
+    listed["metadata"]["resourceVersion"] = "999999999"
+    begun = time.monotonic()
+    client = lab.client("w3", *lab.snapshot(listed))
+    client.wait("replaced", timeout=30)
+    lab.note(f"found out and listed after {time.monotonic() - begun:.1f} s")
+    client.in_step(lab.server.admin)
+    version = client.seen[-1].get("version") or "0"
+    check(int(version) < 999999999, f"the version is the server's own: {version}")
+
+
+def no_list_by_watch_here(lab):
+    """This server does not know sendInitialEvents: the client must find out, and list."""
+    client = lab.client("w3", stream_lists=1)
+    client.wait("replaced", timeout=20)
+    client.state("watching")
+    begun = time.monotonic()
+    client.say("resync")
+    client.wait("replaced", timeout=30)
+    took = time.monotonic() - begun
+    client.wait("state", where=lambda line: line["state"] == "watching")
+    client.in_step(lab.server.admin)
+    asked = [entry["code"] for entry in lab.server.audited()
+             if entry["user"] == "system:node:w3" and "sendInitialEvents" in entry["uri"]]
+    check(len(asked) == 1, f"the requests for one: {asked}")
+    lab.note(f"the server answered {asked[0]}; listed {took:.1f} s after it was asked to")
+
+
 def crd_edited(lab):
     """Every watch ends cleanly; the server forgets its history."""
     admin, client = lab.server.admin, lab.one
@@ -340,6 +390,7 @@ def five_thousand_nodes(lab):
 
 STAGES = [refused_until_rbac_grants_it, rbac_grants_list_and_watch_and_nothing_more,
           strangers_are_refused, flow_schema_takes_our_requests, list_then_watch,
-          poison_and_giants, patch_storm, watch_over_after_its_time, crd_edited,
+          poison_and_giants, patch_storm, watch_over_after_its_time, resumes_from_its_snapshot,
+          snapshot_that_is_too_old, snapshot_from_the_future, no_list_by_watch_here, crd_edited,
           crd_deleted_and_recreated, certificate_swapped, certificate_expires_under_way,
           daemon_holds_its_policy, server_killed, server_terminated, five_thousand_nodes]
