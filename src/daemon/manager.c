@@ -93,7 +93,7 @@ static void look_at_credential(struct manager *m)
         r = m->settings->kubeconfig ? kubeconfig_load(m->settings->kubeconfig, &kubeconfig, NULL)
                                     : discovery_find(NULL, &kubeconfig, NULL);
         if (r >= 0)
-                r = credential_load(kubeconfig, &credential, NULL);
+                r = credential_load(kubeconfig, NULL, &credential, NULL);
         /* Without one, as before a join: the API client waits for it, and tells. */
         if (r >= 0)
                 (void)knowledge_set_credential(&m->knowledge, credential);

@@ -10,6 +10,7 @@ struct kube_client {
         char *kubeconfig;
         char *root;
         struct reflector_timings timings;
+        struct credential_watch_timings credential_timings;
         struct cluster *snapshot; /* until the start */
         char *snapshot_server, *snapshot_ca;
         uint64_t snapshot_age; /* µs */
@@ -77,7 +78,10 @@ static void on_state(void *userdata, enum reflector_state state, const struct er
 
 static void on_reload(void *userdata)
 {
-        kube_client_reload(userdata);
+        struct kube_client *client = userdata;
+
+        if (client->credentials)
+                credential_watch_refused(client->credentials);
 }
 
 static void on_unreachable(void *userdata)
@@ -174,6 +178,7 @@ int kube_client_new(sd_event *event, const char *kubeconfig,
         client->event = sd_event_ref(event);
         client->handlers = *handlers;
         client->timings = reflector_timings_default();
+        client->credential_timings = credential_watch_timings_default();
         client->snapshot = cluster_new();
         if (!client->snapshot)
                 return -ENOMEM;
@@ -204,6 +209,12 @@ struct kube_client *kube_client_free(struct kube_client *client)
 void kube_client_set_timings(struct kube_client *client, const struct reflector_timings *timings)
 {
         client->timings = *timings;
+}
+
+void kube_client_set_credential_timings(
+        struct kube_client *client, const struct credential_watch_timings *timings)
+{
+        client->credential_timings = *timings;
 }
 
 int kube_client_set_root(struct kube_client *client, const char *root)
@@ -262,7 +273,7 @@ int kube_client_start(struct kube_client *client)
         const struct credential_watch_options options = {
                 .kubeconfig = client->kubeconfig,
                 .root = client->root,
-                .timings = credential_watch_timings_default(),
+                .timings = client->credential_timings,
                 .changed = on_credential,
                 .userdata = client,
         };

@@ -12,7 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "basics/error.h"
-#include "kube/credential.h"
+#include "kube/credential_watch.h"
 #include "kube/reflector.h"
 #include "model/cluster.h"
 #include "model/endpoint.h"
@@ -77,6 +77,8 @@ DEFINE_CLEANUP(struct kube_client *, kube_client_free)
 
 /* Before kube_client_start(): other timings than the defaults; `root` as in kube/discovery.h. */
 void kube_client_set_timings(struct kube_client *client, const struct reflector_timings *timings);
+void kube_client_set_credential_timings(
+        struct kube_client *client, const struct credential_watch_timings *timings);
 int kube_client_set_root(struct kube_client *client, const char *root);
 /*
  * Before kube_client_start(): the nodes that are in force already (copied), where they come from

@@ -72,17 +72,18 @@ static int pair_error(const struct kubeconfig *config, int r, struct error *erro
         }
 }
 
-static int load_pair(
-        const struct kubeconfig *config, struct credential *credential, struct error *error)
+static int load_pair(const struct kubeconfig *config, const struct exec_credential *plugin,
+        struct credential *credential, struct error *error)
 {
+        bool given = plugin && plugin->certificate.data;
         struct pem_identity identity;
         int r;
 
-        r = load_blob(&config->certificate, config->certificate_path, "client certificate",
-                &credential->certificate, error);
+        r = load_blob(given ? &plugin->certificate : &config->certificate, config->certificate_path,
+                "client certificate", &credential->certificate, error);
         if (r >= 0)
-                r = load_blob(
-                        &config->key, config->key_path, "client key", &credential->key, error);
+                r = load_blob(given ? &plugin->key : &config->key, config->key_path, "client key",
+                        &credential->key, error);
         if (r < 0)
                 return r;
         if (!credential->certificate.data && !credential->key.data)
@@ -125,12 +126,15 @@ static int take_token(
         return *ret ? 0 : -ENOMEM;
 }
 
-static int load_token(
-        const struct kubeconfig *config, struct credential *credential, struct error *error)
+static int load_token(const struct kubeconfig *config, const struct exec_credential *plugin,
+        struct credential *credential, struct error *error)
 {
         _cleanup_(blob_deinit) struct blob file = {};
         int r;
 
+        if (plugin && plugin->token)
+                return take_token(plugin->token, strlen(plugin->token), config->exec->arguments[0],
+                        &credential->token, error);
         if (!config->token_path) {
                 if (!config->token)
                         return 0;
@@ -182,7 +186,8 @@ static int take_cluster(const struct kubeconfig *config, struct credential *cred
         return server_url_copy(&config->server, &credential->server);
 }
 
-int credential_load(const struct kubeconfig *config, struct credential **ret, struct error *error)
+int credential_load(const struct kubeconfig *config, const struct exec_credential *plugin,
+        struct credential **ret, struct error *error)
 {
         _cleanup_(credential_unrefp) struct credential *credential = calloc(1, sizeof(*credential));
         int r;
@@ -190,18 +195,18 @@ int credential_load(const struct kubeconfig *config, struct credential **ret, st
         if (!credential)
                 return error_set(error, -ENOMEM, "out of memory");
         credential->references = 1;
-        if (config->exec)
-                return error_set(error, -EOPNOTSUPP,
-                        "%s: users: exec: credential plugins are not supported yet", config->path);
+        if (config->exec && !plugin)
+                return error_set(error, -EAGAIN, "%s: the credential plugin has not answered yet",
+                        config->path);
         r = take_cluster(config, credential);
         if (r >= 0)
                 r = take_paths(config, credential);
         if (r >= 0)
                 r = load_authorities(config, credential, error);
         if (r >= 0)
-                r = load_pair(config, credential, error);
+                r = load_pair(config, plugin, credential, error);
         if (r >= 0)
-                r = load_token(config, credential, error);
+                r = load_token(config, plugin, credential, error);
         if (r == -ENOMEM)
                 return error_set(error, r, "out of memory");
         if (r < 0)

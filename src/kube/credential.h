@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "kube/blob.h"
+#include "kube/exec_credential.h"
 #include "kube/kubeconfig.h"
 #include "kube/server_url.h"
 
@@ -41,13 +42,15 @@ struct credential {
 /*
  * Reads the files that the kubeconfig names and checks them: the CA bundle holds a certificate;
  * certificate and key are a pair. The error names the file, never its content.
- * −EOPNOTSUPP: an exec plugin (not supported yet). −ENOKEY: neither certificate nor token.
+ * `plugin` is what the kubeconfig's credential plugin has answered; NULL: it has none, or has not
+ * answered yet (−EAGAIN). What it gives stands above what the kubeconfig has.
+ * −ENOKEY: neither certificate nor token.
  * −EKEYREJECTED: certificate and key are no pair. −EINVAL: a file is not what it should be.
  * −EFBIG, −ENOENT, −EACCES …: reading one failed. The list of paths is of use even then:
  * credential_paths() below.
  */
-int credential_load(
-        const struct kubeconfig *kubeconfig, struct credential **ret, struct error *error);
+int credential_load(const struct kubeconfig *kubeconfig, const struct exec_credential *plugin,
+        struct credential **ret, struct error *error);
 /* One more reference; returns the credential. NULL is fine. */
 const struct credential *credential_ref(const struct credential *credential);
 /* One less; the last one wipes and frees it. Returns NULL. */

@@ -160,8 +160,9 @@ static int read_user(struct reader *reader, yaml_node_t *user, struct kubeconfig
                 r = yaml_tree_get(&reader->tree, user, "exec", &exec, reader->error);
         if (r < 0)
                 return r;
-        config->exec = exec && exec->type == YAML_MAPPING_NODE;
-        return 0;
+        if (!exec || exec->type != YAML_MAPPING_NODE)
+                return 0;
+        return exec_config_read(&reader->tree, exec, reader->folder, &config->exec, reader->error);
 }
 
 /* current-context → context → cluster and user. */
@@ -274,6 +275,7 @@ struct kubeconfig *kubeconfig_free(struct kubeconfig *config)
         blob_deinit(&config->key);
         secret_free(config->token);
         free(config->token_path);
+        exec_config_free(config->exec);
         free(config);
         return NULL;
 }

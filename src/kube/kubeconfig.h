@@ -9,6 +9,7 @@
 #include "basics/error.h"
 #include "basics/util.h"
 #include "kube/blob.h"
+#include "kube/exec_config.h"
 #include "kube/server_url.h"
 
 struct kubeconfig {
@@ -27,8 +28,8 @@ struct kubeconfig {
         char *key_path;
         struct blob key;
         char *token;
-        char *token_path; /* tokenFile: it beats the token */
-        bool exec;        /* an exec plugin is asked for */
+        char *token_path;         /* tokenFile: it beats the token */
+        struct exec_config *exec; /* a credential plugin; NULL: none */
 };
 
 /*

@@ -268,15 +268,6 @@ def named_proxy(fixture):
     check(trap.said and trap.said[0].startswith(b"CONNECT 127.0.0.1:"), f"{trap.said}")
 
 
-@case("needs an exec plugin", "say that it is not supported", "-")
-def exec_plugin(fixture):
-    fixture.serve(1)
-    fixture.kubeconfig(client=True, user=["exec:", "  command: /bin/true",
-                                          "  apiVersion: client.authentication.k8s.io/v1"])
-    line = fixture.client().wait("credential")
-    check(not line["usable"] and "not supported yet" in line["error"], f"{line}")
-
-
 @case("is another cluster's after the kubeconfig has changed",
       "begin anew with resourceVersion=0", "-")
 def other_cluster(fixture):

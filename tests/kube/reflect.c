@@ -267,6 +267,7 @@ struct options {
         enum doubtful_list on_doubtful_list;
         struct reflector_origin origin;
         struct reflector_timings timings;
+        struct credential_watch_timings credential_timings;
 };
 
 static int parse_options(int argc, char **argv, struct options *options)
@@ -278,6 +279,7 @@ static int parse_options(int argc, char **argv, struct options *options)
                 {"snapshot-server", required_argument, NULL, 'S'},
                 {"snapshot-ca", required_argument, NULL, 'C'},
                 {"snapshot-age", required_argument, NULL, 'A'},
+                {"plugin-timeout", required_argument, NULL, 'P'},
                 {"node", required_argument, NULL, 'o'},
                 {"believe", no_argument, NULL, 'b'},
                 {"set", required_argument, NULL, 's'},
@@ -287,6 +289,8 @@ static int parse_options(int argc, char **argv, struct options *options)
         int c;
 
         options->timings = test_timings();
+        options->credential_timings = credential_watch_timings_default();
+        options->credential_timings.retry = 100 * USEC_PER_MSEC;
         while ((c = getopt_long(argc, argv, "", names, NULL)) >= 0) {
                 if (c == 'k')
                         options->kubeconfig = optarg;
@@ -300,6 +304,8 @@ static int parse_options(int argc, char **argv, struct options *options)
                         options->origin.ca_sha256 = optarg;
                 else if (c == 'A' && text_to_uint(optarg, UINT32_MAX, &number) >= 0)
                         options->origin.age = number * USEC_PER_SEC;
+                else if (c == 'P' && text_to_uint(optarg, UINT32_MAX, &number) >= 0)
+                        options->credential_timings.plugin = number * USEC_PER_MSEC;
                 else if (c == 'o')
                         options->node = optarg;
                 else if (c == 'b')
@@ -331,6 +337,7 @@ static int prepare(struct program *program, const struct options *options)
         if (r < 0)
                 return r;
         kube_client_set_timings(program->client, &options->timings);
+        kube_client_set_credential_timings(program->client, &options->credential_timings);
         r = kube_client_set_doubt(program->client, options->node, options->on_doubtful_list);
         if (r >= 0)
                 r = kube_client_set_root(program->client, options->root);

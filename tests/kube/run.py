@@ -18,6 +18,7 @@ import resuming  # noqa: E402,F401
 import halfopen  # noqa: E402,F401
 import bounds  # noqa: E402,F401
 import credentials  # noqa: E402,F401
+import plugins  # noqa: E402,F401
 from tap import Tap  # noqa: E402
 
 TABLE = os.path.join(HERE, "conformance.md")

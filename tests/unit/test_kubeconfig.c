@@ -78,7 +78,9 @@ static void every_field(void)
                 "tls-server-name: kubernetes, proxy-url: \"http://proxy:3128\", "
                 "disable-compression: true",
                 "client-certificate: c.pem, client-certificate-data: Q0VSVA==, client-key: k.pem, "
-                "token: secret, tokenFile: sub/token, exec: {command: x}");
+                "token: secret, tokenFile: sub/token, exec: {command: x, "
+                "apiVersion: client.authentication.k8s.io/v1beta1, args: [a, 'b c'], "
+                "env: [{name: K, value: v=w}]}");
         struct kubeconfig *parsed = parse_good(text);
 
         CHECK_TEXT(parsed->ca_path, "/etc/kubernetes/ca.pem");
@@ -92,6 +94,12 @@ static void every_field(void)
         CHECK_TEXT(parsed->token, "secret");
         CHECK_TEXT(parsed->token_path, "/etc/kubernetes/sub/token");
         CHECK(parsed->exec);
+        CHECK_INT(parsed->exec->n_arguments, 3);
+        CHECK_TEXT(parsed->exec->arguments[0], "x");
+        CHECK_TEXT(parsed->exec->arguments[2], "b c");
+        CHECK(!parsed->exec->arguments[3]);
+        CHECK_TEXT(parsed->exec->environment[0], "K=v=w");
+        CHECK(!parsed->exec->provide_cluster_info);
         kubeconfig_free(parsed);
         free(text);
 }
