@@ -20,7 +20,7 @@ static int compare(const void *a, const void *b)
 
 static struct shared_text *holder_of(const char *text)
 {
-        return (struct shared_text *)(text - offsetof(struct shared_text, text));
+        return (void *)(text - offsetof(struct shared_text, text));
 }
 
 const char *shared_text_get(const char *text)
