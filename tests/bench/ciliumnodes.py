@@ -24,7 +24,8 @@ def labels(number, name):
     if number % 2:                      # every second one is as full as nodes get
         values |= {"node.kubernetes.io/pool": f"workers-{number % 7}",
                    "topology.ebs.csi.aws.com/zone": ZONES[number % len(ZONES)],
-                   "cluster.example.com/team": "platform", "cluster.example.com/cost-centre": "4711"}
+                   "cluster.example.com/team": "platform",
+                   "cluster.example.com/cost-centre": "4711"}
     return values
 
 
@@ -56,7 +57,8 @@ def managed(value, operation_time):
 
 
 def make(number):
-    name = f"ip-10-{number // 62500}-{number // 250 % 250}-{number % 250}.eu-west-1.compute.internal"
+    name = (f"ip-10-{number // 62500}-{number // 250 % 250}-{number % 250}"
+            ".eu-west-1.compute.internal")
     digest = hashlib.sha256(str(number).encode()).digest()
     text = digest.hex()
     uid = "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:32]))

@@ -66,11 +66,8 @@ struct follower {
 static unsigned long memory(const char *status, const char *name)
 {
         const char *line = strstr(status, name);
-        unsigned long value = 0;
 
-        if (line)
-                (void)sscanf(line + strlen(name), ": %lu", &value);
-        return value;
+        return line ? strtoul(line + strlen(name) + 1, NULL, 10) : 0;
 }
 
 static long microseconds(const struct timeval *time)

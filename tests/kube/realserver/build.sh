@@ -37,7 +37,8 @@ private_apt() {
 
 prepare_apt() {
         mkdir -p "$work/apt"/{state/lists/partial,cache/archives/partial,sources}
-        printf '%s\n' 'Types: deb deb-src' "URIs: ${NODECRYPTOR_MIRROR:-http://deb.debian.org/debian}" \
+        printf '%s\n' 'Types: deb deb-src' \
+                "URIs: ${NODECRYPTOR_MIRROR:-http://deb.debian.org/debian}" \
                 'Suites: bookworm' 'Components: main' \
                 'Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg' \
                 >"$work/apt/sources/debian.sources"
@@ -55,9 +56,10 @@ install_missing() {
 }
 
 unpack_tools() {
-        local deb
+        local deb packages
         mkdir -p "$work/tools" "$work/debs"
-        (cd "$work/debs" && private_apt apt-get download $(packages unpack))
+        mapfile -t packages < <(packages unpack)
+        (cd "$work/debs" && private_apt apt-get download "${packages[@]}")
         for deb in "$work"/debs/*.deb; do
                 dpkg-deb -x "$deb" "$work/tools"
         done
@@ -73,7 +75,7 @@ fetch_source() {
         # The vendored 1.0.1 reads the runtime's map iterator, whose shape changed in Go 1.18: the
         # server would die on the first object written
         local reflect2=vendor/github.com/modern-go/reflect2
-        rm -rf "$tree/$reflect2"
+        rm -rf "${tree:?}/$reflect2"
         cp -r "$work/tools/usr/share/gocode/src/github.com/modern-go/reflect2" "$tree/$reflect2"
 }
 
@@ -98,7 +100,8 @@ generate_openapi() {
 
 build() {
         export GOPATH=$work/go GOROOT=$work/tools/usr/lib/go-1.19 GOCACHE=$work/go-cache
-        export GO111MODULE=off CGO_ENABLED=0 GOFLAGS= GOTMPDIR=$work PATH=$work/tools/usr/lib/go-1.19/bin:$PATH
+        export GO111MODULE=off CGO_ENABLED=0 GOFLAGS='' GOTMPDIR=$work
+        export PATH=$GOROOT/bin:$PATH
         rm -rf "$work"
         mkdir -p "$work" "$GOPATH"
         prepare_apt

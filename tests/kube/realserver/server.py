@@ -128,7 +128,8 @@ class RealServer:
     def start_etcd(self):
         self.etcd = self.spawn("etcd", [
             f"--data-dir={self.folder}/etcd", "--unsafe-no-fsync",
-            "--listen-client-urls=http://127.0.0.1:2379", "--listen-peer-urls=http://127.0.0.1:2380",
+            "--listen-client-urls=http://127.0.0.1:2379",
+            "--listen-peer-urls=http://127.0.0.1:2380",
             "--advertise-client-urls=http://127.0.0.1:2379"])
 
     def start(self, timeout=120):
@@ -193,7 +194,7 @@ class RealServer:
     # What it has seen
 
     def audited(self, agent="nodecryptor/"):
-        """[{"user":…, "verb":…, "code":…, "uri":…, "time":…}]: our client's requests that ended."""
+        """[{"user":…, "verb":…, "code":…, "uri":…, "time":…}]: our requests that ended."""
         with open(self.audit, encoding="utf-8") as file:
             entries = [json.loads(line) for line in file if line.endswith("\n")]
         return [{"user": entry["user"].get("username"), "verb": entry["verb"],

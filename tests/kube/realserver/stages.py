@@ -15,6 +15,7 @@ REPOSITORY = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 MANIFESTS = os.path.join(REPOSITORY, "conf")
 PATCHES, WRITERS, STORM_NODES = 4000, 4, 50
 MANY = 5000
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 def refused_until_rbac_grants_it(lab):
@@ -35,7 +36,7 @@ def rbac_grants_list_and_watch_and_nothing_more(lab):
     for resource in ("ciliumnodes", "ciliumnodes/status", "ciliumendpoints", "*"):
         for verb in ("get", "list", "watch", "create", "update", "patch", "delete",
                      "deletecollection", "*"):
-            review = someone.want("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
+            review = someone.want("POST", REVIEWS, {
                 "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
                 "spec": {"resourceAttributes": {"group": "cilium.io", "resource": resource,
                                                 "verb": verb}}})
@@ -177,7 +178,7 @@ def watch_over_after_its_time(lab):
 
 
 def resumes_from_its_snapshot(lab):
-    """The watch goes on at the snapshot's version: what happened meanwhile comes, without a list."""
+    """The watch goes on at the snapshot's version: what happened meanwhile comes by it."""
     admin = lab.server.admin
     options = lab.snapshot(admin.want("GET", NODES))
     admin.patch("n10", {"spec": {"ipam": {"podCIDRs": ["10.0.10.0/24", "10.207.10.0/24"]}}})
