@@ -50,6 +50,7 @@ static void on_changed(void *userdata, struct node *node, const char *version)
         struct manager *m = userdata;
 
         note_contact(m);
+        settle(m, true);
         if (knowledge_put(&m->knowledge, node, version) != 0)
                 reconcile_soon(m);
         schedule_save(m);
@@ -60,6 +61,7 @@ static void on_removed(void *userdata, const char *name, const char *version)
         struct manager *m = userdata;
 
         note_contact(m);
+        settle(m, true);
         if (knowledge_remove(&m->knowledge, name, version) != 0)
                 reconcile_soon(m);
         schedule_save(m);
@@ -91,6 +93,7 @@ static void on_state(void *userdata, enum reflector_state state, const struct er
                 reconcile_soon(m);
                 schedule_save(m);
         }
+        settle(m, state == REFLECTOR_WATCHING && !error);
         story_api(&m->story, state, error);
         publish_status(m);
 }

@@ -149,6 +149,7 @@ int knowledge_replace(struct knowledge *knowledge, struct cluster *cluster)
 
         cluster_free(knowledge->cluster);
         knowledge->cluster = cluster;
+        knowledge->complete = true;
         learned(knowledge, changed);
         return changed;
 }

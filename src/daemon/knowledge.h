@@ -17,7 +17,8 @@ struct knowledge {
         char *credential_name;    /* our name as the credential has it; NULL: not known */
         char *snapshot_name;      /* our name as the snapshot has it; NULL: not known */
         enum knowledge_source source;
-        char *path;           /* of the snapshot */
+        bool complete; /* as of now: a list, or a watch that has caught up with what was missed */
+        char *path;    /* of the snapshot */
         uint64_t saved_at;    /* unix time, s, of the snapshot on disk; 0: none */
         bool unsaved;         /* something differs from the snapshot on disk */
         bool unsaved_version; /* nothing but the version differs */

@@ -37,7 +37,8 @@ struct manager {
         sd_event_source *gather;
         sd_event_source *rescan;
         sd_event_source *retry;
-        sd_event_source *mark; /* while the device can be asked for its mark */
+        sd_event_source *mark;    /* while the device can be asked for its mark */
+        sd_event_source *settled; /* while a watch from a snapshot catches up */
         sd_event_source *save;
         sd_event_source *signals[3];
 
@@ -61,6 +62,12 @@ void reconcile_soon(struct manager *m);
 void reconcile_repair(struct manager *m);
 /* Right here. */
 void reconcile_run(struct manager *m);
+/*
+ * At each event of the watch, and when its state changes: one that goes on from a snapshot's
+ * version brings what was missed since, and nothing says when that is all. Until it has been quiet
+ * for a while nothing is taken away.
+ */
+void settle(struct manager *m, bool watching);
 /* The snapshot, a little later; what is unsaved decides when. */
 void schedule_save(struct manager *m);
 void save_now(struct manager *m);

@@ -16,6 +16,8 @@
  */
 #define MARK_USEC          (10 * USEC_PER_SEC)
 #define UNMARKED_USEC      (1 * USEC_PER_SEC)
+/* A watch that goes on from a snapshot first brings what was missed: quiet for so long, it has. */
+#define SETTLE_USEC        (2 * USEC_PER_SEC)
 #define SAVE_USEC          (2 * USEC_PER_SEC)
 #define SAVE_VERSION_USEC  (60 * USEC_PER_SEC)
 /* A reconcile that is due and has not run for so long: no progress. */
@@ -174,8 +176,7 @@ void reconcile_run(struct manager *m)
                 .cluster = m->knowledge.cluster,
                 .node_name = knowledge_node_name(&m->knowledge, m->settings->node_name),
                 .endpoint = &m->knowledge.endpoint,
-                /* A snapshot may be older than what stands in the kernel. */
-                .complete = m->knowledge.source == KNOWLEDGE_API,
+                .complete = m->knowledge.complete,
         };
         struct reconcile_result result = {};
         uint64_t begin = monotonic_usec();
@@ -234,6 +235,22 @@ static int on_mark(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct manager *m = userdata;
+
+        m->knowledge.complete = true;
+        reconcile_now(m);
+        return 0;
+}
+
+void settle(struct manager *m, bool watching)
+{
+        sd_event_source_set_enabled(m->settled, SD_EVENT_OFF);
+        if (watching && !m->knowledge.complete)
+                arm(m->settled, SETTLE_USEC);
+}
+
 static int on_save(sd_event_source *source, uint64_t usec, void *userdata)
 {
         save_now(userdata);
@@ -275,6 +292,8 @@ int schedule_init(struct manager *m)
         if (r >= 0)
                 r = add_timer(m, on_mark, USEC_PER_SEC, &m->mark);
         if (r >= 0)
+                r = add_timer(m, on_settled, 100 * USEC_PER_MSEC, &m->settled);
+        if (r >= 0)
                 r = add_timer(m, on_save, USEC_PER_SEC, &m->save);
         m->backoff = BACKOFF_INIT(RETRY_INITIAL_USEC, RETRY_MAXIMUM_USEC);
         return r;
@@ -283,7 +302,7 @@ int schedule_init(struct manager *m)
 void schedule_deinit(struct manager *m)
 {
         sd_event_source *sources[] = {
-                m->reconcile, m->gather, m->rescan, m->retry, m->mark, m->save};
+                m->reconcile, m->gather, m->rescan, m->retry, m->mark, m->settled, m->save};
 
         for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
                 sd_event_source_disable_unref(sources[i]);
