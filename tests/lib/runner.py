@@ -21,6 +21,9 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 PYTHON = "/usr/bin/python3"
 FOLDERS = ("kube", "netns", "vm")       # below tests/, with programs that print TAP
 LIMIT, VM_LIMIT = 600, 1200             # seconds for one program
+# Builds kube-apiserver at its first run, which takes ten minutes: on demand only
+REAL_API_SERVER = ("kube/realserver", os.path.join(REPOSITORY, "tests/kube/realserver/run.py"))
+REAL_API_SERVER_LIMIT = 2400
 # How long things take is measured without sanitizers
 MEASURED = ("flaps", "repair")
 BUILDS = {                              # name: (compiler, meson options)
@@ -178,6 +181,14 @@ class Run:
         """VMs take long: in a fast run only when they are asked for."""
         return not self.options.fast or group != "vm" or name in self.options.suite
 
+    def run_real_api_server(self):
+        suite, path = REAL_API_SERVER
+        folder = self.build("sanitized")
+        if folder:
+            self.heading(suite)
+            Program(suite, [PYTHON, path], self.environment(folder), self.results,
+                    REAL_API_SERVER_LIMIT).run()
+
     def heading(self, text):
         print(f"\n# {text}", flush=True)
 
@@ -209,6 +220,9 @@ class Run:
 
     def run(self):
         begun = time.monotonic()
+        if self.options.real_apiserver:
+            self.run_real_api_server()
+            return self.results.report()
         if self.wants("build") and not self.options.fast:
             self.heading("build")
             for name in BUILDS:
@@ -241,6 +255,7 @@ def main():
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--suite", action="append", default=[])
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--real-apiserver", action="store_true")
     parser.add_argument("--work", required=True, help=argparse.SUPPRESS)
     run = Run(parser.parse_args())
     if run.options.list:
