@@ -198,6 +198,9 @@ int credential_load(const struct kubeconfig *config, const struct exec_credentia
         if (config->exec && !plugin)
                 return error_set(error, -EAGAIN, "%s: the credential plugin has not answered yet",
                         config->path);
+        /* An answer to a plugin that the kubeconfig does not name any more. */
+        if (!config->exec)
+                plugin = NULL;
         r = take_cluster(config, credential);
         if (r >= 0)
                 r = take_paths(config, credential);

@@ -14,18 +14,16 @@ static int parse_time(const char *text, int64_t *ret)
 {
         struct tm broken = {};
         const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &broken);
-        int offset = 0, hours, minutes, length = 0;
-        char sign;
+        long offset;
 
         if (!rest)
                 return -EINVAL;
         if (*rest == '.')
                 rest += 1 + strspn(rest + 1, "0123456789");
-        if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) == 3 &&
-                (sign == '+' || sign == '-') && rest[length] == '\0')
-                offset = (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
-        else if (strcmp(rest, "Z") != 0)
+        rest = strptime(rest, "%z", &broken); /* "Z", "+hh:mm" */
+        if (!rest || *rest)
                 return -EINVAL;
+        offset = broken.tm_gmtoff; /* timegm() sets it anew */
         *ret = (int64_t)timegm(&broken) - offset;
         return 0;
 }
