@@ -8,13 +8,16 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "basics/fileio.h"
 #include "basics/text.h"
 #include "kube/credential.h"
+#include "kube/exec_credential.h"
 #include "kube/pem.h"
 
 static char folder[] = "/tmp/credential-XXXXXX";
@@ -287,11 +290,49 @@ static void hash_of_a_bundle(void)
         CHECK_TEXT(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+static void plugin_answers_are_read_strictly(void)
+{
+        static const struct {
+                const char *time;
+                int64_t expires; /* −1: refused */
+        } cases[] = {
+                {"2030-01-02T03:04:05Z", 1893553445},
+                {"2030-01-02T03:04:05.678Z", 1893553445},
+                {"2030-01-02T05:04:05+02:00", 1893553445},
+                {"2030-01-02T01:34:05-01:30", 1893553445},
+                {"2030-01-02T03:04:05", -1},
+                {"2030-01-02T03:04:05Z and more", -1},
+                {"2030-01-02", -1},
+                {"tomorrow", -1},
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct exec_credential credential = {};
+                struct error error = {};
+                char text[256];
+                int r;
+
+                snprintf(text, sizeof(text),
+                        "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":"
+                        "\"ExecCredential\",\"status\":{\"token\":\"s3cret\","
+                        "\"expirationTimestamp\":\"%s\"}}",
+                        cases[i].time);
+                r = exec_credential_parse(
+                        text, strlen(text), "client.authentication.k8s.io/v1", &credential, &error);
+                CHECK_INT(r, cases[i].expires < 0 ? -EINVAL : 0);
+                if (r >= 0)
+                        CHECK_INT(credential.expires, cases[i].expires);
+                CHECK(!strstr(error.text, "s3cret"));
+                exec_credential_deinit(&credential);
+        }
+}
+
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {TEST(one_pem_behind_a_link),
                 TEST(names_that_are_no_nodes), TEST(wrong_pairs), TEST(encrypted_key_does_not_ask),
-                TEST(token_forms), TEST(equality), TEST(hash_of_a_bundle)};
+                TEST(token_forms), TEST(equality), TEST(hash_of_a_bundle),
+                TEST(plugin_answers_are_read_strictly)};
         char command[sizeof(folder) + 16];
         int r;
 
