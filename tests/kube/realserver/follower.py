@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from fixture import Client, check  # noqa: E402
+from fixture import Client, Failure  # noqa: E402
 
 
 def node(name, index, **spec):
@@ -61,9 +61,9 @@ class Follower(Client):
         while self.nodes != wanted:
             differing = {name for name in {*wanted, *self.nodes}
                          if wanted.get(name) != self.nodes.get(name)}
-            check(time.monotonic() - begun < seconds,
-                  f"not in step after {seconds} s: {len(differing)} of {len(wanted)} nodes differ: "
-                  f"{sorted(differing)[:5]}; last lines: {self.recent()}")
+            if time.monotonic() - begun > seconds:      # only now: recent() takes the lines
+                raise Failure(f"not in step after {seconds} s: {len(differing)} of {len(wanted)} "
+                              f"nodes differ: {sorted(differing)[:5]}; last lines: {self.recent()}")
             time.sleep(0.05)
         return time.monotonic() - begun
 
