@@ -66,6 +66,15 @@ static int add_steered(struct prefixes *set, const struct policy_input *input,
         return add(set, prefix);
 }
 
+bool steering_takes_address(
+        const struct policy_input *input, const struct node *self, const struct address *address)
+{
+        struct prefix host = prefix_from_address(address);
+
+        return address->family != 0 && !(self && node_has_address(self, address)) &&
+               !is_excluded(input, &host) && !is_own_prefix(self, &host);
+}
+
 static int add_node(struct steering *steering, const struct policy_input *input,
         const struct node *self, const struct node *node)
 {
@@ -79,7 +88,7 @@ static int add_node(struct steering *steering, const struct policy_input *input,
         for (int i = 0; i < FAMILY_MAX; i++) {
                 struct prefix host = prefix_from_address(&node->addresses[i]);
 
-                if (host.address.family == 0 || (self && node_has_address(self, &host.address)))
+                if (!steering_takes_address(input, self, &node->addresses[i]))
                         continue;
                 r = add_steered(&steering->nodes, input, self, &host);
                 if (r < 0)

@@ -21,5 +21,11 @@ struct steering {
 /* Fills *ret (zeroed by the caller). −ENOMEM. */
 int steering_compute(const struct policy_input *input, struct steering *ret);
 void steering_deinit(struct steering *steering);
+/*
+ * True when the A(R) of another node is steered: it is not ours, and not excluded. Of the input
+ * only the settings count; `self` may be NULL.
+ */
+bool steering_takes_address(
+        const struct policy_input *input, const struct node *self, const struct address *address);
 /* True when anything is steered or protected in that family. */
 bool steering_has_family(const struct steering *steering, int family);
