@@ -100,15 +100,11 @@ static int read_snapshot(struct question *q)
 static void read_mark(struct question *q)
 {
         struct wireguard wireguard;
-        struct netlink *generic = NULL;
 
         q->device.mark = DEFAULT_MARK;
-        if (q->link.ifindex == 0 || netlink_new(NETLINK_GENERIC, &generic) < 0)
-                return;
-        if (wireguard_read(generic, q->link.ifindex, &wireguard, NULL) >= 0 &&
+        if (q->link.ifindex != 0 && wireguard_read(q->link.ifindex, &wireguard, NULL) >= 0 &&
                 wireguard.fwmark != 0)
                 q->device.mark = wireguard.fwmark;
-        netlink_free(generic);
 }
 
 static int read_kernel(struct question *q)

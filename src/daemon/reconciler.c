@@ -38,10 +38,6 @@ int reconciler_init(struct reconciler *reconciler, const char *state_directory, 
         r = netlink_new(NETLINK_ROUTE, &reconciler->route);
         if (r < 0)
                 return error_set(error, r, "rtnetlink: %s", strerror(-r));
-        /* Without generic netlink the mark cannot be read: the default is taken, and it is said. */
-        if (netlink_new(NETLINK_GENERIC, &reconciler->generic) < 0)
-                reconciler->generic = NULL;
-
         r = layout_record_read(reconciler->record_path, &reconciler->record, error);
         if (r < 0 && r != -ENOENT)
                 return 1;
@@ -51,7 +47,6 @@ int reconciler_init(struct reconciler *reconciler, const char *state_directory, 
 void reconciler_deinit(struct reconciler *reconciler)
 {
         netlink_free(reconciler->route);
-        netlink_free(reconciler->generic);
         free(reconciler->record_path);
         *reconciler = (struct reconciler){};
 }
@@ -78,31 +73,30 @@ size_t reconciler_layouts(const struct reconciler *reconciler, const struct sett
         return n;
 }
 
-bool reconciler_mark_changed(struct reconciler *reconciler, uint32_t ifindex, uint32_t mark)
-{
-        struct wireguard wireguard;
-
-        return reconciler->generic &&
-               wireguard_read(reconciler->generic, ifindex, &wireguard, NULL) >= 0 &&
-               wireguard.fwmark != mark;
-}
-
 /* The device's own mark; the default one while it cannot be asked. False: it has none set yet. */
 static bool read_mark(struct run *run)
 {
+        struct reconciler *reconciler = run->reconciler;
+        uint32_t ifindex = run->result->link.ifindex;
         struct wireguard wireguard;
         int r;
 
         run->device.mark = DEFAULT_MARK;
-        if (!run->reconciler->generic || run->result->link.ifindex == 0)
+        if (ifindex == 0)
                 return true;
-        r = wireguard_read(run->reconciler->generic, run->result->link.ifindex, &wireguard, NULL);
-        if (r < 0)
+        r = wireguard_read(ifindex, &wireguard, NULL);
+        if (r < 0) {
+                /* Out of memory, say: what it was is a better guess than the default. */
+                if (reconciler->marked == ifindex)
+                        run->device.mark = reconciler->mark;
                 return true;
+        }
         if (wireguard.fwmark == 0)
                 return false;
         run->device.mark = wireguard.fwmark;
         run->result->mark_known = true;
+        reconciler->marked = ifindex;
+        reconciler->mark = wireguard.fwmark;
         return true;
 }
 

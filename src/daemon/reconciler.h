@@ -14,8 +14,9 @@
 #include "store/layout_record.h"
 
 struct reconciler {
-        struct netlink *route;   /* NETLINK_ROUTE */
-        struct netlink *generic; /* NETLINK_GENERIC; NULL: the kernel has none for us */
+        struct netlink *route; /* NETLINK_ROUTE */
+        uint32_t marked;       /* index of the device whose mark was read last; 0: none */
+        uint32_t mark;
         struct layout_record record;
         char *record_path;
 };
@@ -66,11 +67,6 @@ void reconciler_deinit(struct reconciler *reconciler);
  */
 int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *input,
         struct reconcile_result *ret);
-/*
- * Asks the device for its mark: true when it is another one than `mark`. For what nobody announces:
- * a mark set on a device that stays. False when the device cannot be asked.
- */
-bool reconciler_mark_changed(struct reconciler *reconciler, uint32_t ifindex, uint32_t mark);
 void reconcile_result_deinit(struct reconcile_result *result);
 
 /* The layouts that are ours now: that of the settings first, then the earlier ones. */

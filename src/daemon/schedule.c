@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "daemon/manager_private.h"
+#include "kernel/wireguard.h"
 
 /* Node changes are gathered for so long before they are applied together. */
 #define GATHER_USEC        (100 * USEC_PER_MSEC)
@@ -227,8 +228,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_mark(sd_event_source *source, uint64_t usec, void *userdata)
 {
         struct manager *m = userdata;
+        struct wireguard wireguard;
 
-        if (reconciler_mark_changed(&m->reconciler, m->story.link.ifindex, m->story.mark))
+        if (wireguard_read(m->story.link.ifindex, &wireguard, NULL) >= 0 &&
+                wireguard.fwmark != m->story.mark)
                 reconcile_now(m);
         else
                 arm(m->mark, MARK_USEC);

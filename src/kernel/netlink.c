@@ -13,6 +13,24 @@
 #define DUMP_ATTEMPTS       5
 #define DRAIN_MESSAGES      100000
 
+/* What one answer of type NLMSG_ERROR or NLMSG_DONE says. */
+struct reply {
+        int code;
+        const char *text;
+};
+
+/* One exchange: what is common to a request and one attempt of a dump. */
+struct exchange {
+        uint32_t sequence;
+        bool dump;
+        bool finished;
+        bool interrupted;
+        int result; /* the handler's */
+        struct reply reply;
+        netlink_handler handler;
+        void *userdata;
+};
+
 struct netlink {
         struct mnl_socket *socket;
         int fd;
@@ -22,12 +40,7 @@ struct netlink {
         size_t send_count;
         char *send;
         char *receive;
-};
-
-/* What one answer of type NLMSG_ERROR or NLMSG_DONE says. */
-struct reply {
-        int code;
-        const char *text;
+        struct exchange dump; /* netlink_dump_begin() */
 };
 
 static bool force_buffer(int fd, int forced, int plain)
@@ -193,18 +206,6 @@ int netlink_error_set(struct error *error, int code, const char *text)
         return error_set(error, code, "%s", strerror(-code));
 }
 
-/* One exchange: what is common to a request and one attempt of a dump. */
-struct exchange {
-        uint32_t sequence;
-        bool dump;
-        bool finished;
-        bool interrupted;
-        int result; /* the handler's */
-        struct reply reply;
-        netlink_handler handler;
-        void *userdata;
-};
-
 static void exchange_message(struct exchange *exchange, const struct nlmsghdr *message)
 {
         int r;
@@ -225,34 +226,54 @@ static void exchange_message(struct exchange *exchange, const struct nlmsghdr *m
                 exchange->result = r;
 }
 
-/* Runs the exchange to its end, also when the handler has had enough: a dump must not be left half
- * read. */
-static int exchange_run(struct netlink *nl, struct exchange *exchange, struct error *error)
+/* Takes one datagram of the answer. */
+static int exchange_receive(
+        struct netlink *nl, struct exchange *exchange, int flags, struct error *error)
 {
-        while (!exchange->finished) {
-                const struct nlmsghdr *message = (const struct nlmsghdr *)(void *)nl->receive;
-                size_t n = 0;
-                int r, left;
+        const struct nlmsghdr *message = (const struct nlmsghdr *)(void *)nl->receive;
+        size_t n = 0;
+        int r, left;
 
-                r = netlink_receive(nl, 0, &n);
-                if (r < 0) {
-                        netlink_drain(nl);
-                        return error_set(error, r, "no answer from the kernel: %s", strerror(-r));
-                }
-                left = (int)n;
-                for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-                        exchange_message(exchange, message);
-                if (exchange->finished &&
-                        exchange->reply.code < 0) /* its text lies in the buffer */
-                        netlink_error_set(error, exchange->reply.code, exchange->reply.text);
-                if (nl->protocol == NETLINK_GENERIC)
-                        explicit_bzero(nl->receive, n); /* a WireGuard dump holds the private key */
-        }
+        r = netlink_receive(nl, flags, &n);
+        if (r < 0)
+                return r;
+        left = (int)n;
+        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+                exchange_message(exchange, message);
+        if (exchange->finished && exchange->reply.code < 0) /* its text lies in the buffer */
+                netlink_error_set(error, exchange->reply.code, exchange->reply.text);
+        if (nl->protocol == NETLINK_GENERIC)
+                explicit_bzero(nl->receive, n); /* a WireGuard dump holds the private key */
+        return 0;
+}
+
+/* What a finished exchange has come to. */
+static int exchange_result(const struct exchange *exchange, struct error *error)
+{
         if (exchange->reply.code < 0)
                 return exchange->reply.code;
         if (exchange->result < 0)
                 return error_set(error, exchange->result, "%s", strerror(-exchange->result));
         return 0;
+}
+
+static int no_answer(struct netlink *nl, int code, struct error *error)
+{
+        netlink_drain(nl);
+        return error_set(error, code, "no answer from the kernel: %s", strerror(-code));
+}
+
+/* Runs the exchange to its end, also when the handler has had enough: a dump must not be left half
+ * read. */
+static int exchange_run(struct netlink *nl, struct exchange *exchange, struct error *error)
+{
+        while (!exchange->finished) {
+                int r = exchange_receive(nl, exchange, 0, error);
+
+                if (r < 0)
+                        return no_answer(nl, r, error);
+        }
+        return exchange_result(exchange, error);
 }
 
 int netlink_request(struct netlink *nl, struct nlmsghdr *message, netlink_handler handler,
@@ -297,6 +318,46 @@ int netlink_dump(struct netlink *nl, struct nlmsghdr *message, netlink_handler h
         }
         return error_set(
                 error, -EAGAIN, "what was read changed %d times while it was read", DUMP_ATTEMPTS);
+}
+
+int netlink_dump_begin(struct netlink *nl, struct nlmsghdr *message, netlink_handler handler,
+        void *userdata, struct error *error)
+{
+        int r;
+
+        nl->dump = (struct exchange){
+                .sequence = ++nl->sequence,
+                .dump = true,
+                .handler = handler,
+                .userdata = userdata,
+        };
+        message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_DUMP;
+        message->nlmsg_seq = nl->dump.sequence;
+        r = netlink_send(nl, message, message->nlmsg_len);
+        if (r < 0)
+                return error_set(error, r, "cannot send to the kernel: %s", strerror(-r));
+        return 0;
+}
+
+int netlink_dump_step(struct netlink *nl, struct error *error)
+{
+        int r = exchange_receive(nl, &nl->dump, MSG_DONTWAIT, error);
+
+        if (r == -EAGAIN)
+                return 0;
+        if (r < 0)
+                return error_set(error, r, "no answer from the kernel: %s", strerror(-r));
+        if (!nl->dump.finished)
+                return 0;
+        r = exchange_result(&nl->dump, error);
+        if (r >= 0 && nl->dump.interrupted)
+                return error_set(error, -EAGAIN, "what was read changed while it was read");
+        return r < 0 ? r : 1;
+}
+
+int netlink_fd(const struct netlink *nl)
+{
+        return nl->fd;
 }
 
 /* One send(2) of a batch: messages [first, first + n) under consecutive sequence numbers. */

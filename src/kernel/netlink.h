@@ -56,6 +56,23 @@ int netlink_request(struct netlink *nl, struct nlmsghdr *message, netlink_handle
 int netlink_dump(struct netlink *nl, struct nlmsghdr *message, netlink_handler handler,
         void *userdata, struct error *error);
 
+/*
+ * A dump in steps, for one that is long, on a socket of its own: nothing else may be asked through
+ * it until the dump is over. netlink_free() ends it early; the kernel holds on to what is dumped
+ * until then (a device cannot go away), so it must be either read on or ended, and soon.
+ */
+int netlink_dump_begin(struct netlink *nl, struct nlmsghdr *message, netlink_handler handler,
+        void *userdata, struct error *error);
+/*
+ * Takes one datagram, some 32 kB, if one is there, and hands its messages to the handler; what that
+ * refuses ends what it is given, not the dump. The kernel makes the next datagram when one is
+ * taken. 0: there is more. 1: that was all. Negative: the dump is over and worth nothing, as above,
+ * but tried once only (−EAGAIN: interrupted).
+ */
+int netlink_dump_step(struct netlink *nl, struct error *error);
+/* Readable when there is something to take. */
+int netlink_fd(const struct netlink *nl);
+
 /* Many messages, none of which has an answer but its acknowledgement. */
 struct netlink_batch {
         size_t n;

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <systemd/sd-event.h>
 
 #include "fixture.h"
 #include "kernel/fib_apply.h"
@@ -321,41 +322,157 @@ static void wireguard(void)
         struct wireguard wireguard = {.fwmark = 7};
         struct error error = {};
         uint32_t ifindex;
-        struct netlink *nl;
         int r;
 
         CHECK(fixture_enter());
-        nl = fixture_netlink(NETLINK_GENERIC);
         ifindex = fixture_tun("tun0");
-        r = wireguard_read(nl, ifindex, &wireguard, &error);
+        r = wireguard_read(ifindex, &wireguard, &error);
         CHECK(r == -ENOENT || r == -EOPNOTSUPP);
         CHECK_INT(wireguard.fwmark, 7); /* untouched */
         if (r == -ENOENT) {
                 CHECK_HAS(error.text, "WireGuard's netlink family");
                 printf("# skipped but for the refusal: this kernel has no WireGuard\n");
-                netlink_free(nl);
                 return;
         }
-        CHECK_INT(wireguard_read(nl, 9999, &wireguard, &error), -ENODEV);
+        CHECK_INT(wireguard_read(9999, &wireguard, &error), -ENODEV);
         run("ip link add " DEVICE " type wireguard");
         ifindex = if_nametoindex(DEVICE);
-        CHECK_INT(wireguard_read(nl, ifindex, &wireguard, &error), 0);
+        CHECK_INT(wireguard_read(ifindex, &wireguard, &error), 0);
         CHECK_INT(wireguard.fwmark, 0);
         run("wg set " DEVICE " fwmark 0x1e00");
-        CHECK_INT(wireguard_read(nl, ifindex, &wireguard, &error), 0);
+        CHECK_INT(wireguard_read(ifindex, &wireguard, &error), 0);
         CHECK_INT(wireguard.fwmark, 0x1e00);
         /* So many peers that the dump takes several messages. */
         run("for i in $(seq 200); do echo peer $(wg genkey | wg pubkey) allowed-ips 10.9.0.$i/32; "
             "done | xargs wg set " DEVICE);
-        CHECK_INT(wireguard_read(nl, ifindex, &wireguard, &error), 0);
+        CHECK_INT(wireguard_read(ifindex, &wireguard, &error), 0);
         CHECK_INT(wireguard.fwmark, 0x1e00);
-        netlink_free(nl);
+}
+
+/* What a reading of the whole device has told. */
+struct reading {
+        sd_event *event;
+        size_t n_peers, n_allowed_ips;
+        uint32_t mark;
+        struct peer last;
+        int code;
+};
+
+static int count_mark(uint32_t mark, void *userdata)
+{
+        ((struct reading *)userdata)->mark = mark;
+        return 0;
+}
+
+static int count_peer(const struct peer *peer, void *userdata)
+{
+        struct reading *reading = userdata;
+
+        reading->n_peers++;
+        reading->last = *peer;
+        return 0;
+}
+
+static int count_allowed_ip(const struct prefix *prefix, void *userdata)
+{
+        (void)prefix;
+        ((struct reading *)userdata)->n_allowed_ips++;
+        return 0;
+}
+
+static void reading_done(int code, const struct error *error, void *userdata)
+{
+        struct reading *reading = userdata;
+
+        (void)error;
+        reading->code = code;
+        CHECK(sd_event_exit(reading->event, 0) >= 0);
+}
+
+/* Calls `halfway` when the first part has been taken. */
+static struct reading read_whole(uint32_t ifindex, void (*halfway)(void))
+{
+        struct reading reading = {.code = 1};
+        const struct wireguard_sink sink = {
+                .mark = count_mark,
+                .peer = count_peer,
+                .allowed_ip = count_allowed_ip,
+                .userdata = &reading,
+        };
+        struct wireguard_reader *reader = NULL;
+        struct error error = {};
+
+        CHECK(sd_event_new(&reading.event) >= 0);
+        CHECK_INT(
+                wireguard_reader_new(reading.event, ifindex, &sink, reading_done, &reader, &error),
+                0);
+        CHECK(sd_event_run(reading.event, UINT64_MAX) >= 0);
+        if (halfway)
+                halfway();
+        CHECK(sd_event_loop(reading.event) >= 0);
+        wireguard_reader_free(reader);
+        reading.event = sd_event_unref(reading.event);
+        return reading;
+}
+
+static void set_mark(void)
+{
+        run("wg set " DEVICE " fwmark 0x2e00");
+}
+
+static void wireguard_peers(void)
+{
+        struct wireguard_reader *reader = NULL;
+        struct wireguard_sink sink = {};
+        struct error error = {};
+        struct reading reading;
+        sd_event *event = NULL;
+        uint32_t ifindex;
+        int r;
+
+        CHECK(fixture_enter());
+        CHECK(sd_event_new(&event) >= 0);
+        ifindex = fixture_tun("tun0");
+        r = wireguard_reader_new(event, ifindex, &sink, reading_done, &reader, &error);
+        if (r == -ENOENT) {
+                CHECK_HAS(error.text, "WireGuard's netlink family");
+                printf("# skipped but for the refusal: this kernel has no WireGuard\n");
+                sd_event_unref(event);
+                return;
+        }
+        CHECK_INT(r, 0);
+        wireguard_reader_free(reader); /* in the middle */
+        sd_event_unref(event);
+        CHECK_INT(read_whole(ifindex, NULL).code, -EOPNOTSUPP);
+
+        run("ip link add " DEVICE " type wireguard");
+        ifindex = if_nametoindex(DEVICE);
+        reading = read_whole(ifindex, NULL);
+        CHECK_INT(reading.code, 0);
+        CHECK_INT(reading.n_peers, 0);
+        run("wg set " DEVICE " fwmark 0x1e00");
+        /* Peers that go on in the next message, and one whose prefixes need several of them. */
+        run("for i in $(seq 200); do echo peer $(wg genkey | wg pubkey) allowed-ips "
+            "10.9.0.$i/32,fd00:9::$i/128; done | xargs wg set " DEVICE);
+        run("wg set " DEVICE " peer $(wg genkey | wg pubkey) endpoint [fd00::1]:51871 allowed-ips "
+            "$(for i in 0 1 2 3 4 5 6 7; do seq -f 10.10.$i.%%g/32 250; done | paste -sd,)");
+        reading = read_whole(ifindex, NULL);
+        CHECK_INT(reading.code, 0);
+        CHECK_INT(reading.mark, 0x1e00);
+        CHECK_INT(reading.n_peers, 201);
+        CHECK_INT(reading.n_allowed_ips, 2 * 200 + 8 * 250);
+        CHECK_INT(reading.last.endpoint.family, AF_INET6);
+        CHECK_INT(reading.last.endpoint_port, 51871);
+        CHECK_INT(reading.last.handshake_nsec, 0);
+        /* Somebody configures the device while it is read. */
+        CHECK_INT(read_whole(ifindex, set_mark).code, -EAGAIN);
+        CHECK_INT(read_whole(ifindex, NULL).mark, 0x2e00);
 }
 
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {TEST(links), TEST(addresses), TEST(route_questions),
-                TEST(noop_link), TEST(wireguard)};
+                TEST(noop_link), TEST(wireguard), TEST(wireguard_peers)};
 
         return fixture_possible() ? test_main(argc, argv, tests, ARRAY_SIZE(tests)) : EXIT_SUCCESS;
 }
