@@ -193,3 +193,49 @@ int addresses_read(struct netlink *nl, struct address **ret, size_t *ret_n, stru
         *ret = list.items;
         return 0;
 }
+
+struct address_search {
+        const struct address *address;
+        uint32_t ifindex;
+};
+
+static int match_address(const struct nlmsghdr *message, void *userdata)
+{
+        const struct ifaddrmsg *header;
+        struct address_search *search = userdata;
+        struct address address;
+        int r;
+
+        if (!message) {
+                search->ifindex = 0;
+                return 0;
+        }
+        if (message->nlmsg_type != RTM_NEWADDR)
+                return 0;
+        r = decode_address(message, &address);
+        if (r < 0)
+                return r;
+        header = mnl_nlmsg_get_payload(message);
+        if (address_equal(&address, search->address) && search->ifindex <= LOOPBACK_IFINDEX)
+                search->ifindex = header->ifa_index;
+        return 0;
+}
+
+int address_link_read(struct netlink *nl, const struct address *address, uint32_t *ret_ifindex,
+        struct error *error)
+{
+        char buffer[NETLINK_MESSAGE_MAX] __attribute__((aligned(4)));
+        struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+        struct address_search search = {.address = address};
+        struct ifaddrmsg *header;
+        int r;
+
+        message->nlmsg_type = RTM_GETADDR;
+        header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+        header->ifa_family = address->family;
+        r = netlink_dump(nl, message, match_address, &search, error);
+        if (r < 0)
+                return r;
+        *ret_ifindex = search.ifindex;
+        return 0;
+}

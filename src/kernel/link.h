@@ -11,6 +11,9 @@
 #include "basics/error.h"
 #include "basics/prefix.h"
 
+/* In every network namespace. */
+#define LOOPBACK_IFINDEX 1u
+
 struct netlink;
 struct nlmsghdr;
 
@@ -41,3 +44,10 @@ int link_decode(const struct nlmsghdr *message, struct link *ret);
  * not optimistic) or refuted are left out. The caller frees *ret (NULL when there is none).
  */
 int addresses_read(struct netlink *nl, struct address **ret, size_t *ret_n, struct error *error);
+
+/*
+ * The link that holds that address of this host; of several, one that is not loopback.
+ * *ret_ifindex is 0 when there is none.
+ */
+int address_link_read(struct netlink *nl, const struct address *address, uint32_t *ret_ifindex,
+        struct error *error);

@@ -2,93 +2,15 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <string.h>
 #include <sys/socket.h>
 
-#include "kernel/link.h"
 #include "kernel/netlink.h"
+#include "kernel/own_link.h"
 #include "kernel/route_codec.h"
 
-static bool is_ours(const struct link *link)
-{
-        return strcmp(link->kind, "dummy") == 0 && strcmp(link->alias, NOOP_LINK_ALIAS) == 0;
-}
-
-/* One that we made, but were stopped before it was named ours: it was never up. */
-static bool is_half_made(const struct link *link)
-{
-        return strcmp(link->kind, "dummy") == 0 && link->alias[0] == '\0' && !link->up;
-}
-
-static struct nlmsghdr *put_header(void *buffer, uint16_t type, uint32_t ifindex)
-{
-        struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-        struct ifinfomsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
-
-        message->nlmsg_type = type;
-        header->ifi_index = (int)ifindex;
-        return message;
-}
-
-static int create(struct netlink *nl, struct error *error)
-{
-        char buffer[NETLINK_MESSAGE_MAX] __attribute__((aligned(4)));
-        struct nlmsghdr *message = put_header(buffer, RTM_NEWLINK, 0);
-        struct nlattr *nest;
-
-        message->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-        mnl_attr_put_strz(message, IFLA_IFNAME, NOOP_LINK_NAME);
-        nest = mnl_attr_nest_start(message, IFLA_LINKINFO);
-        mnl_attr_put_strz(message, IFLA_INFO_KIND, "dummy");
-        mnl_attr_nest_end(message, nest);
-        return netlink_request(nl, message, NULL, NULL, error);
-}
-
-/* The alias and "up": the kernel does not take an alias when it creates a link. */
-static int set_up(struct netlink *nl, uint32_t ifindex, struct error *error)
-{
-        char buffer[NETLINK_MESSAGE_MAX] __attribute__((aligned(4)));
-        struct nlmsghdr *message = put_header(buffer, RTM_SETLINK, ifindex);
-        struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
-
-        header->ifi_flags = header->ifi_change = IFF_UP;
-        mnl_attr_put_strz(message, IFLA_IFALIAS, NOOP_LINK_ALIAS);
-        return netlink_request(nl, message, NULL, NULL, error);
-}
-
-/* Reads the link, which is made first where there is none. */
-static int read_or_create(struct netlink *nl, struct link *ret, struct error *error)
-{
-        struct error failure = {};
-        int r;
-
-        r = link_read(nl, NOOP_LINK_NAME, ret, &failure);
-        if (r == -ENODEV) {
-                r = create(nl, error);
-                if (r < 0)
-                        return r;
-                return link_read(nl, NOOP_LINK_NAME, ret, error);
-        }
-        return r < 0 ? error_set(error, r, "%s", failure.text) : 0;
-}
-
-/* 1: something was written. */
-static int ensure_link(struct netlink *nl, struct link *ret, struct error *error)
-{
-        int r;
-
-        r = read_or_create(nl, ret, error);
-        if (r < 0)
-                return r;
-        if (!is_ours(ret) && !is_half_made(ret))
-                return error_set(error, -EEXIST, "a link of that name exists and is not ours");
-        if (is_ours(ret) && ret->up)
-                return 0;
-        r = set_up(nl, ret->ifindex, error);
-        return r < 0 ? r : 1;
-}
+static const char *const kinds[] = {"dummy", NULL};
+static const struct own_link noop_link = {.name = NOOP_LINK_NAME, .kinds = kinds};
 
 static struct route noop_route(const struct prefix *prefix, uint32_t ifindex)
 {
@@ -212,11 +134,9 @@ int noop_link_ensure(struct netlink *nl, const struct prefix *prefix, struct err
         struct link link;
         int r, written;
 
-        written = ensure_link(nl, &link, error);
-        if (written < 0) {
-                error_prefix(error, "link " NOOP_LINK_NAME);
+        written = own_link_ensure(nl, &noop_link, &link, error);
+        if (written < 0)
                 return written;
-        }
         r = ensure_route(nl, link.ifindex, prefix, error);
         if (r < 0) {
                 error_prefix(error, "route of " NOOP_LINK_NAME);
@@ -227,18 +147,5 @@ int noop_link_ensure(struct netlink *nl, const struct prefix *prefix, struct err
 
 int noop_link_remove(struct netlink *nl, struct error *error)
 {
-        char buffer[NETLINK_MESSAGE_MAX] __attribute__((aligned(4)));
-        struct error failure = {};
-        struct link link;
-        int r;
-
-        r = link_read(nl, NOOP_LINK_NAME, &link, &failure);
-        if (r == -ENODEV || (r >= 0 && !is_ours(&link)))
-                return 0;
-        if (r >= 0)
-                r = netlink_request(
-                        nl, put_header(buffer, RTM_DELLINK, link.ifindex), NULL, NULL, &failure);
-        if (r < 0)
-                return error_set(error, r, "link " NOOP_LINK_NAME ": %s", failure.text);
-        return 1;
+        return own_link_remove(nl, &noop_link, error);
 }

@@ -11,9 +11,7 @@
 
 struct netlink;
 
-#define NOOP_LINK_NAME  "nodecryptor0"
-/* The link's alias (`ip link show`): by it and its kind a link is known to be ours. */
-#define NOOP_LINK_ALIAS "nodecryptor"
+#define NOOP_LINK_NAME "nodecryptor0"
 
 /*
  * Makes the link be there and up, with `PREFIX dev nodecryptor0 scope link protocol kernel` in the
