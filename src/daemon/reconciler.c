@@ -307,11 +307,27 @@ static int verify(struct run *run)
         return 0;
 }
 
+/* A table that is looked up does not change its meaning: what stands is better left alone. */
+static int refuse_clash(struct run *run)
+{
+        const struct rule *rule = layout_clash(run->layouts, run->n_layouts, &run->actual);
+
+        if (!rule)
+                return 0;
+        return error_set(&run->result->error, -EADDRINUSE,
+                "table %u has another meaning in the policy that stands: table_base must differ by "
+                "%d or more from the one before, or be that one",
+                rule->table, LAYOUT_TABLES);
+}
+
 static int enforce(struct run *run)
 {
         struct reconcile_result *result = run->result;
         int r, verified;
 
+        r = refuse_clash(run);
+        if (r < 0)
+                return r;
         remember_layout(run);
         r = step_all(run, true);
         if (result->pending == 0) {

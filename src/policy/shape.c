@@ -120,3 +120,27 @@ bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const s
                         return true;
         return false;
 }
+
+/* True when the rule is that of a layout with other tables. */
+static bool is_of_other_tables(
+        const struct layout *layouts, size_t n_layouts, const struct rule *rule)
+{
+        for (size_t i = 1; i < n_layouts; i++)
+                if (layouts[i].table_base != layouts[0].table_base &&
+                        rule_shape(&layouts[i], 1, rule) != SHAPE_ALIEN)
+                        return true;
+        return false;
+}
+
+const struct rule *layout_clash(
+        const struct layout *layouts, size_t n_layouts, const struct fib *actual)
+{
+        for (size_t i = 0; i < actual->n_rules; i++) {
+                const struct rule *rule = &actual->rules[i];
+
+                if (rule->action == FR_ACT_TO_TBL && layout_has_table(&layouts[0], rule->table) &&
+                        is_of_other_tables(layouts, n_layouts, rule))
+                        return rule;
+        }
+        return NULL;
+}

@@ -27,3 +27,11 @@ enum shape rule_shape(const struct layout *layouts, size_t n_layouts, const stru
 enum shape route_shape(const struct layout *layouts, size_t n_layouts, const struct route *route);
 /* True when the route lies in the pod table of one of the layouts. */
 bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const struct route *route);
+
+/*
+ * A rule of an earlier layout that looks up a table which the wanted layout (the first) uses for
+ * something else; NULL: there is none. While it stands, what is written into that table for the one
+ * use would be met by the other: pods' prefixes ahead of exemptions, or the other way round.
+ */
+const struct rule *layout_clash(
+        const struct layout *layouts, size_t n_layouts, const struct fib *actual);
