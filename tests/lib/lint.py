@@ -24,7 +24,7 @@ def _files(repository, *patterns):
 def _tidy(repository, build, results):
     """One test a C file that the build compiles; clang-tidy says what it finds on stdout."""
     sources = _files(repository, "src/**/*.c", "tests/unit/*.c", "tests/lib/*.c",
-                     "tests/netns/*.c")
+                     "tests/netns/*.c", "tests/bench/*.c")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         done = pool.map(lambda path: _call(["clang-tidy", "--quiet", "-p", build, path],
                                            repository), sources)
@@ -46,8 +46,8 @@ def _python(repository, results):
 
 
 def _shell(repository, results):
-    for path in _files(repository, "tests/demo", "tests/run", "tests/lib/*.sh", ".ci/run",
-                       "tests/vm/build", "tests/vm/run", "tests/vm/guest/init"):
+    for path in _files(repository, "tests/demo", "tests/run", "tests/bench/run", "tests/lib/*.sh",
+                       ".ci/run", "tests/vm/build", "tests/vm/run", "tests/vm/guest/init"):
         results.own("lint", f"bash -n {path}", *_call(["bash", "-n", path], repository))
 
 

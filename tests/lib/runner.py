@@ -19,7 +19,7 @@ import lint
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = "/usr/bin/python3"
-FOLDERS = ("kube", "netns", "vm")       # below tests/, with programs that print TAP
+FOLDERS = ("kube", "netns", "bench", "vm")  # below tests/, with programs that print TAP
 LIMIT, VM_LIMIT = 600, 1200             # seconds for one program
 # Builds kube-apiserver at its first run, which takes ten minutes: on demand only
 REAL_API_SERVER = ("kube/realserver", os.path.join(REPOSITORY, "tests/kube/realserver/run.py"))
