@@ -10,7 +10,7 @@ struct computation {
         const struct policy_input *input;
         const struct node *self;
         struct layout layout;
-        struct steering steering;
+        const struct steering *steering;
         struct fib *fib;
 };
 
@@ -221,7 +221,7 @@ static int add_steered(
 
 static int add_throws(struct computation *c, enum layout_table table, int family)
 {
-        const struct prefixes *set = &c->steering.local;
+        const struct prefixes *set = &c->steering->local;
 
         for (size_t i = 0; i < set->n; i++) {
                 struct route route = route_begin(c, table, &set->items[i]);
@@ -239,7 +239,7 @@ static int add_throws(struct computation *c, enum layout_table table, int family
 
 static int add_guards(struct computation *c, int family)
 {
-        const struct prefixes *set = &c->steering.guard;
+        const struct prefixes *set = &c->steering->guard;
 
         for (size_t i = 0; i < set->n; i++) {
                 int r;
@@ -255,12 +255,12 @@ static int add_guards(struct computation *c, int family)
 
 static int add_routes(struct computation *c, int family)
 {
-        int r = add_steered(c, LAYOUT_TABLE_PODS, &c->steering.pods, family);
+        int r = add_steered(c, LAYOUT_TABLE_PODS, &c->steering->pods, family);
 
         if (r >= 0)
                 r = add_throws(c, LAYOUT_TABLE_PODS, family);
         if (r >= 0)
-                r = add_steered(c, LAYOUT_TABLE_NODES, &c->steering.nodes, family);
+                r = add_steered(c, LAYOUT_TABLE_NODES, &c->steering->nodes, family);
         if (r >= 0)
                 r = add_throws(c, LAYOUT_TABLE_NODES, family);
         if (r >= 0)
@@ -285,27 +285,29 @@ static void drop_duplicates(struct fib *fib)
         fib->n_routes = kept;
 }
 
-int policy_compute(const struct policy_input *input, struct fib *ret)
+static int compute(const struct policy_input *input, const struct steering *steering, bool rules,
+        struct fib *ret)
 {
         struct computation c = {
                 .input = input,
                 .self = policy_self(input),
                 .layout = policy_layout(input->settings),
+                .steering = steering,
                 .fib = ret,
         };
-        int r = steering_compute(input, &c.steering);
+        int r = 0;
 
         for (int i = 0; r >= 0 && i < FAMILY_MAX; i++) {
                 int family = family_from_index((enum family_index)i);
 
-                if (!steering_has_family(&c.steering, family) ||
+                if (!steering_has_family(steering, family) ||
                         !host_has_family(input->device, family))
                         continue;
-                r = add_rules(&c, family);
+                if (rules)
+                        r = add_rules(&c, family);
                 if (r >= 0)
                         r = add_routes(&c, family);
         }
-        steering_deinit(&c.steering);
         if (r < 0) {
                 fib_deinit(ret);
                 return r;
@@ -313,4 +315,18 @@ int policy_compute(const struct policy_input *input, struct fib *ret)
         fib_sort(ret);
         drop_duplicates(ret);
         return 0;
+}
+
+int policy_compute(const struct policy_input *input, struct fib *ret)
+{
+        _cleanup_(steering_deinit) struct steering steering = {};
+        int r = steering_compute(input, &steering);
+
+        return r < 0 ? r : compute(input, &steering, true, ret);
+}
+
+int policy_compute_routes(
+        const struct policy_input *input, const struct steering *steering, struct fib *ret)
+{
+        return compute(input, steering, false, ret);
 }

@@ -6,9 +6,16 @@
 
 #include "policy/fib.h"
 #include "policy/input.h"
+#include "policy/steering.h"
 
 /*
  * Fills *ret (zeroed by the caller; deinit with fib_deinit()) with the wanted rules and routes,
  * sorted. −ENOMEM.
  */
 int policy_compute(const struct policy_input *input, struct fib *ret);
+/*
+ * The same for the routes alone, of what *steering says and nothing else: partial.h. `cluster` of
+ * the input is asked for our own node only. −ENOMEM.
+ */
+int policy_compute_routes(
+        const struct policy_input *input, const struct steering *steering, struct fib *ret);

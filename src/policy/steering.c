@@ -75,7 +75,7 @@ bool steering_takes_address(
                !is_excluded(input, &host) && !is_own_prefix(self, &host);
 }
 
-static int add_node(struct steering *steering, const struct policy_input *input,
+int steering_add_node(struct steering *steering, const struct policy_input *input,
         const struct node *self, const struct node *node)
 {
         int r;
@@ -97,7 +97,7 @@ static int add_node(struct steering *steering, const struct policy_input *input,
         return 0;
 }
 
-static int add_guard(
+int steering_add_guard(
         struct steering *steering, const struct policy_input *input, const struct node *self)
 {
         const struct settings *settings = input->settings;
@@ -123,7 +123,7 @@ static int fill(struct steering *steering, const struct policy_input *input)
         for (size_t i = 0; i < input->cluster->n_nodes; i++) {
                 if (input->cluster->nodes[i] == self)
                         continue;
-                r = add_node(steering, input, self, input->cluster->nodes[i]);
+                r = steering_add_node(steering, input, self, input->cluster->nodes[i]);
                 if (r < 0)
                         return r;
         }
@@ -131,7 +131,7 @@ static int fill(struct steering *steering, const struct policy_input *input)
         if (r >= 0 && self)
                 r = add_all(&steering->local, self->pod_prefixes, self->n_pod_prefixes);
         if (r >= 0)
-                r = add_guard(steering, input, self);
+                r = steering_add_guard(steering, input, self);
         return r;
 }
 

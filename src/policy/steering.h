@@ -20,6 +20,14 @@ struct steering {
 
 /* Fills *ret (zeroed by the caller). −ENOMEM. */
 int steering_compute(const struct policy_input *input, struct steering *ret);
+/*
+ * Parts of it, appended unsorted, for a steering of some nodes only: what one other node adds to
+ * `pods` and `nodes`, and the whole `guard`. −ENOMEM.
+ */
+int steering_add_node(struct steering *steering, const struct policy_input *input,
+        const struct node *self, const struct node *node);
+int steering_add_guard(
+        struct steering *steering, const struct policy_input *input, const struct node *self);
 void steering_deinit(struct steering *steering);
 /*
  * True when the A(R) of another node is steered: it is not ours, and not excluded. Of the input
