@@ -48,11 +48,15 @@ static void on_replaced(void *userdata, struct cluster *cluster)
 static void on_changed(void *userdata, struct node *node, const char *version)
 {
         struct manager *m = userdata;
+        int r;
 
         note_contact(m);
         settle(m, true);
-        if (knowledge_put(&m->knowledge, node, version) != 0)
+        r = knowledge_put(&m->knowledge, node, version);
+        if (r < 0)
                 reconcile_soon(m);
+        else if (r > 0)
+                reconcile_node(m, r == KNOWLEDGE_JOINED);
         schedule_save(m);
 }
 
@@ -63,7 +67,7 @@ static void on_removed(void *userdata, const char *name, const char *version)
         note_contact(m);
         settle(m, true);
         if (knowledge_remove(&m->knowledge, name, version) != 0)
-                reconcile_soon(m);
+                reconcile_node(m, false);
         schedule_save(m);
 }
 

@@ -2,13 +2,18 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "basics/backoff.h"
 
 int knowledge_init(struct knowledge *knowledge, const char *state_directory)
 {
+        uint64_t seed = 0;
+
         *knowledge = (struct knowledge){.cluster = cluster_new()};
+        (void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+        claims_init(&knowledge->claims, seed);
         if (asprintf(&knowledge->path, "%s/%s", state_directory, SNAPSHOT_FILE) < 0)
                 knowledge->path = NULL;
         if (knowledge->cluster && knowledge->path)
@@ -19,6 +24,8 @@ int knowledge_init(struct knowledge *knowledge, const char *state_directory)
 
 void knowledge_deinit(struct knowledge *knowledge)
 {
+        node_changes_clear(&knowledge->changes);
+        claims_deinit(&knowledge->claims);
         cluster_free(knowledge->cluster);
         endpoint_deinit(&knowledge->endpoint);
         identity_deinit(&knowledge->identity);
@@ -52,6 +59,16 @@ static bool is_exactly(const struct identity *a, const struct identity *b)
         return text_equal(a->server, b->server) && text_equal(a->ca_sha256, b->ca_sha256);
 }
 
+/* Another set of nodes: nothing that was counted in the old one holds. */
+static void take_cluster(struct knowledge *knowledge, struct cluster *cluster)
+{
+        cluster_free(knowledge->cluster);
+        knowledge->cluster = cluster;
+        claims_deinit(&knowledge->claims);
+        node_changes_clear(&knowledge->changes);
+        knowledge->changes.incomplete = true;
+}
+
 int knowledge_load(struct knowledge *knowledge, struct error *error)
 {
         struct snapshot snapshot = {};
@@ -70,8 +87,7 @@ int knowledge_load(struct knowledge *knowledge, struct error *error)
                 return set_aside(knowledge, -EXDEV, error);
         }
 
-        cluster_free(knowledge->cluster);
-        knowledge->cluster = TAKE_PTR(snapshot.cluster);
+        take_cluster(knowledge, TAKE_PTR(snapshot.cluster));
         if ((knowledge->identity.server || knowledge->identity.ca_sha256) &&
                 !is_exactly(&snapshot.identity, &knowledge->identity))
                 (void)cluster_set_version(knowledge->cluster, NULL);
@@ -147,17 +163,31 @@ int knowledge_replace(struct knowledge *knowledge, struct cluster *cluster)
 {
         bool changed = !cluster_equal(knowledge->cluster, cluster);
 
-        cluster_free(knowledge->cluster);
-        knowledge->cluster = cluster;
+        take_cluster(knowledge, cluster);
         knowledge->complete = true;
         learned(knowledge, changed);
         return changed;
 }
 
+static void changed_node(struct knowledge *knowledge, struct node *before, struct node *after)
+{
+        claims_change(&knowledge->claims, before, after);
+        node_changes_add(&knowledge->changes, before, after);
+}
+
 int knowledge_put(struct knowledge *knowledge, struct node *node, const char *version)
 {
-        int r = cluster_put(knowledge->cluster, node);
+        struct node *before = cluster_find(knowledge->cluster, node->name);
+        int r;
 
+        if (before)
+                node_ref(before);
+        r = cluster_put(knowledge->cluster, node);
+        if (r > 0)
+                changed_node(knowledge, before, node);
+        if (r > 0 && !before)
+                r = KNOWLEDGE_JOINED;
+        node_free(before);
         if (r < 0)
                 return r;
         learned(knowledge, r > 0);
@@ -167,8 +197,13 @@ int knowledge_put(struct knowledge *knowledge, struct node *node, const char *ve
 
 int knowledge_remove(struct knowledge *knowledge, const char *name, const char *version)
 {
-        int r = cluster_remove(knowledge->cluster, name);
+        struct node *before = cluster_find(knowledge->cluster, name);
+        int r = 0;
 
+        if (before) {
+                changed_node(knowledge, before, NULL);
+                r = cluster_remove(knowledge->cluster, name);
+        }
         learned(knowledge, r > 0);
         knowledge_bookmark(knowledge, version);
         return r;
@@ -188,6 +223,17 @@ bool knowledge_confirm(struct knowledge *knowledge)
         knowledge->source = KNOWLEDGE_API;
         knowledge->unsaved_version = true;
         return true;
+}
+
+void knowledge_applied(struct knowledge *knowledge)
+{
+        node_changes_clear(&knowledge->changes);
+}
+
+void knowledge_count(struct knowledge *knowledge)
+{
+        if (!knowledge->claims.complete)
+                (void)claims_count(&knowledge->claims, knowledge->cluster);
 }
 
 uint64_t knowledge_age(const struct knowledge *knowledge, uint64_t now)

@@ -5,8 +5,10 @@
 #pragma once
 
 #include "kube/credential.h"
+#include "model/claims.h"
 #include "model/cluster.h"
 #include "model/endpoint.h"
+#include "model/node_changes.h"
 #include "service/status.h"
 #include "store/snapshot.h"
 
@@ -19,9 +21,11 @@ struct knowledge {
         enum knowledge_source source;
         bool complete; /* as of now: a list, or a watch that has caught up with what was missed */
         char *path;    /* of the snapshot */
-        uint64_t saved_at;    /* unix time, s, of the snapshot on disk; 0: none */
-        bool unsaved;         /* something differs from the snapshot on disk */
-        bool unsaved_version; /* nothing but the version differs */
+        uint64_t saved_at;           /* unix time, s, of the snapshot on disk; 0: none */
+        struct claims claims;        /* of the cluster, once knowledge_count() was asked for them */
+        struct node_changes changes; /* of the cluster, since knowledge_applied() */
+        bool unsaved;                /* something differs from the snapshot on disk */
+        bool unsaved_version;        /* nothing but the version differs */
 };
 
 /* With no nodes; the snapshot will be kept in the state directory. −ENOMEM. */
@@ -48,7 +52,9 @@ int knowledge_set_endpoint(struct knowledge *knowledge, const struct endpoint *e
 
 /* The whole set from the API (taken). 1: the nodes differ; 0: the same. */
 int knowledge_replace(struct knowledge *knowledge, struct cluster *cluster);
-/* One node from the API (taken). 1: it differs; 0: the same; −ENOMEM. */
+#define KNOWLEDGE_JOINED 2
+/* One node from the API (taken). KNOWLEDGE_JOINED: a new one; 1: it differs; 0: the same; −ENOMEM.
+ */
 int knowledge_put(struct knowledge *knowledge, struct node *node, const char *version);
 /* 1: it is gone; 0: there was none. */
 int knowledge_remove(struct knowledge *knowledge, const char *name, const char *version);
@@ -58,6 +64,11 @@ bool knowledge_confirm(struct knowledge *knowledge);
 /* µs since the nodes in force were saved; UINT64_MAX: they are no snapshot's. `now`: unix time, s.
  */
 uint64_t knowledge_age(const struct knowledge *knowledge, uint64_t now);
+
+/* The cluster as it is now was put into the kernel: its changes are counted from here. */
+void knowledge_applied(struct knowledge *knowledge);
+/* Counts the claims if need be; without memory for it they stay incomplete. */
+void knowledge_count(struct knowledge *knowledge);
 
 /* Writes the snapshot. Negative errno: the old one stands. */
 int knowledge_save(struct knowledge *knowledge, const char *node_name, struct error *error);

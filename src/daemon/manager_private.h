@@ -43,6 +43,9 @@ struct manager {
         sd_event_source *signals[3];
 
         uint64_t due_since;    /* CLOCK_MONOTONIC in µs: a reconcile waits since then; 0: none */
+        bool whole;            /* the run that is due must look at everything */
+        bool followed;         /* a whole run after partial ones is on its way */
+        uint64_t ran_at;       /* CLOCK_MONOTONIC in µs, of the last run */
         uint64_t repairs_from; /* the second in which repairs are counted */
         unsigned repairs;
         bool ready;          /* the service manager was told */
@@ -54,13 +57,19 @@ struct manager {
 /* Creates the timers and the "now" source, all off. */
 int schedule_init(struct manager *m);
 void schedule_deinit(struct manager *m);
-/* In this turn of the loop, once, however often it is asked for. */
+/* Everything, in this turn of the loop, once, however often it is asked for. */
 void reconcile_now(struct manager *m);
-/* Gathered with what else comes in the next 100 ms. */
+/* Everything, gathered with what else comes in the next 100 ms. */
 void reconcile_soon(struct manager *m);
+/*
+ * A node changed and nothing else. What takes something away is gathered, as what comes next may
+ * give it to another node; one that only came (`joined`) is put into the kernel in this turn of the
+ * loop, unless others are being gathered or have just been.
+ */
+void reconcile_node(struct manager *m, bool joined);
 /* Somebody touched what is ours: at once, unless that has become a fight. */
 void reconcile_repair(struct manager *m);
-/* Right here. */
+/* Everything, right here. */
 void reconcile_run(struct manager *m);
 /*
  * At each event of the watch, and when its state changes: one that goes on from a snapshot's

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/standing.h"
 #include "kernel/fib_apply.h"
 #include "kernel/fib_read.h"
 #include "kernel/noop_link.h"
@@ -48,6 +49,7 @@ void reconciler_deinit(struct reconciler *reconciler)
 {
         netlink_free(reconciler->route);
         free(reconciler->record_path);
+        standing_deinit(&reconciler->standing);
         *reconciler = (struct reconciler){};
 }
 
@@ -152,6 +154,7 @@ static void count(struct run *run, const struct policy_input *input)
         struct reconcile_result *result = run->result;
 
         for (size_t i = 0; i < cluster->n_nodes; i++) {
+                result->control_planes += node_is_control_plane(cluster->nodes[i]);
                 if (cluster->nodes[i] == self)
                         continue;
                 result->pods += cluster->nodes[i]->n_pod_prefixes;
@@ -393,8 +396,13 @@ int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *
         struct run run = {.reconciler = reconciler, .input = input, .result = ret};
         int r;
 
+        standing_deinit(&reconciler->standing);
         run.n_layouts = reconciler_layouts(reconciler, input->settings, run.layouts);
         r = run_all(&run);
+        if (r >= 0 && ret->in_sync && input->complete && input->settings->mode == MODE_ENFORCE) {
+                standing_set(
+                        &reconciler->standing, &run.device, TAKE_PTR(run.local), &run.wanted, ret);
+        }
         fib_deinit(&run.wanted);
         fib_deinit(&run.actual);
         free(run.local);

@@ -1,25 +1,21 @@
 /*
  * Brings the kernel to the wanted policy: read, compute, compare, apply, read back.
- * Level-triggered: every run looks at everything, whatever it was that called for it.
+ * Level-triggered: a whole run looks at everything, whatever it was that called for it. Between two
+ * of them a partial run may put a few nodes' changes on top of what the last run found in order.
  */
 #pragma once
 
 #include "basics/error.h"
 #include "kernel/link.h"
 #include "kernel/netlink.h"
+#include "model/claims.h"
 #include "model/cluster.h"
 #include "model/endpoint.h"
+#include "model/node_changes.h"
 #include "model/settings.h"
+#include "policy/device.h"
 #include "policy/findings.h"
 #include "store/layout_record.h"
-
-struct reconciler {
-        struct netlink *route; /* NETLINK_ROUTE */
-        uint32_t marked;       /* index of the device whose mark was read last; 0: none */
-        uint32_t mark;
-        struct layout_record record;
-        char *record_path;
-};
 
 /* What a run is to bring about; all borrowed. */
 struct reconcile_input {
@@ -36,6 +32,7 @@ struct reconcile_result {
         uint32_t mark;
         bool mark_known; /* read from the device */
         bool device_usable;
+        bool partial;   /* a few nodes' routes were looked at: findings are not known */
         bool in_sync;   /* read back: the kernel holds all that is wanted, and nothing stale */
         bool untouched; /* it did before, too */
         size_t pending; /* steps that observe mode did not take, or that are left */
@@ -44,6 +41,7 @@ struct reconcile_result {
         size_t rules, routes; /* wanted */
         size_t aliens;        /* in our band or tables, not ours, left alone */
         size_t pods, nodes;   /* steered prefixes and addresses */
+        size_t control_planes;
         bool is_control_plane;
         bool endpoint_local;          /* this host holds an address of the API endpoint */
         bool is_known;                /* our node is in the cluster */
@@ -52,6 +50,24 @@ struct reconcile_result {
         char first_alien[160];
         struct error error;        /* the first thing that failed, code 0: nothing */
         struct error record_error; /* the record of layouts could not be written */
+};
+
+/* What the last run found or made, and a partial one builds on. */
+struct standing {
+        bool valid; /* the kernel held the whole policy, of nodes known as of now */
+        struct device device;
+        struct address *local;          /* the device's, owned */
+        size_t steered[FAMILY_MAX];     /* routes but for throws */
+        struct reconcile_result result; /* without findings */
+};
+
+struct reconciler {
+        struct netlink *route; /* NETLINK_ROUTE */
+        uint32_t marked;       /* index of the device whose mark was read last; 0: none */
+        uint32_t mark;
+        struct layout_record record;
+        char *record_path;
+        struct standing standing;
 };
 
 /* Opens the sockets and reads the record of earlier layouts. An unreadable record is told in
@@ -66,6 +82,15 @@ void reconciler_deinit(struct reconciler *reconciler);
  * negative errno of ret->error: what stood before stands, as far as it was not improved.
  */
 int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *input,
+        struct reconcile_result *ret);
+/*
+ * A run for the nodes that changed since the last one and nothing else: the steps of a whole run,
+ * of which the kernel's acknowledgements are proof enough until the next whole one.
+ * True: done, *ret (as above) says what. False: a whole run has to do it, because there is more to
+ * it than that or because something failed; ret->written may count what was done nevertheless.
+ */
+bool reconciler_run_partial(struct reconciler *reconciler, const struct reconcile_input *input,
+        const struct node_changes *changes, const struct claims *claims,
         struct reconcile_result *ret);
 void reconcile_result_deinit(struct reconcile_result *result);
 

@@ -7,9 +7,14 @@
 #include "daemon/manager_private.h"
 #include "kernel/wireguard.h"
 
-/* Node changes are gathered for so long before they are applied together. */
+/*
+ * Node changes are gathered for so long before they are applied together: addresses that go from
+ * one node to another come as two changes, and between them they must not be let go.
+ */
 #define GATHER_USEC        (100 * USEC_PER_MSEC)
 #define RESCAN_USEC        (60 * USEC_PER_SEC)
+/* After the first partial run: what it left out is looked at, whatever comes meanwhile. */
+#define FOLLOW_USEC        (10 * USEC_PER_SEC)
 #define RETRY_INITIAL_USEC (1 * USEC_PER_SEC)
 #define RETRY_MAXIMUM_USEC (30 * USEC_PER_SEC)
 /* A device that is up but has no mark yet: its configuration is announced by nobody. */
@@ -44,6 +49,7 @@ static void mark_due(struct manager *m)
 
 void reconcile_now(struct manager *m)
 {
+        m->whole = true;
         mark_due(m);
         sd_event_source_set_enabled(m->reconcile, SD_EVENT_ONESHOT);
 }
@@ -62,8 +68,21 @@ static void arm(sd_event_source *timer, uint64_t delay)
 
 void reconcile_soon(struct manager *m)
 {
+        m->whole = true;
         mark_due(m);
         arm(m->gather, GATHER_USEC);
+}
+
+void reconcile_node(struct manager *m, bool joined)
+{
+        int gathering = SD_EVENT_OFF;
+
+        mark_due(m);
+        sd_event_source_get_enabled(m->gather, &gathering);
+        if (joined && gathering == SD_EVENT_OFF && monotonic_usec() - m->ran_at >= GATHER_USEC)
+                sd_event_source_set_enabled(m->reconcile, SD_EVENT_ONESHOT);
+        else
+                arm(m->gather, GATHER_USEC);
 }
 
 void reconcile_repair(struct manager *m)
@@ -170,52 +189,108 @@ static void follow_endpoint(struct manager *m, bool endpoint_local)
                 kube_client_resync(m->kube);
 }
 
-void reconcile_run(struct manager *m)
+static struct reconcile_input reconcile_input(const struct manager *m)
 {
-        const struct reconcile_input input = {
+        return (struct reconcile_input){
                 .settings = m->settings,
                 .cluster = m->knowledge.cluster,
                 .node_name = knowledge_node_name(&m->knowledge, m->settings->node_name),
                 .endpoint = &m->knowledge.endpoint,
                 .complete = m->knowledge.complete,
         };
-        struct reconcile_result result = {};
+}
+
+/* The changes that were due are in the kernel, or a retry is to bring them there. */
+static void ran(struct manager *m, struct reconcile_result *result, int code, uint64_t begin)
+{
+        uint64_t end = monotonic_usec();
+
+        m->story.status.last_delay_usec = m->due_since > 0 ? end - m->due_since : 0;
+        sd_event_source_set_enabled(m->gather, SD_EVENT_OFF);
+        knowledge_applied(&m->knowledge);
+        m->due_since = 0;
+        m->whole = false;
+        m->ran_at = end;
+        story_reconciled(&m->story, m->settings, &m->knowledge, result, code, end - begin);
+}
+
+static bool run_partial(struct manager *m, struct reconcile_result *result)
+{
+        const struct reconcile_input input = reconcile_input(m);
+        uint64_t begin = monotonic_usec();
+
+        if (!reconciler_run_partial(
+                    &m->reconciler, &input, &m->knowledge.changes, &m->knowledge.claims, result))
+                return false;
+        ran(m, result, 0, begin);
+        if (!m->followed)
+                sd_event_source_set_time_relative(m->rescan, FOLLOW_USEC);
+        m->followed = true;
+        publish_status(m);
+        return true;
+}
+
+static void run_whole(struct manager *m, struct reconcile_result *result)
+{
+        const struct reconcile_input input = reconcile_input(m);
         uint64_t begin = monotonic_usec();
         int r;
 
-        sd_event_source_set_enabled(m->gather, SD_EVENT_OFF);
         watch_layouts(m);
-        r = reconciler_run(&m->reconciler, &input, &result);
-        m->due_since = 0;
-        story_reconciled(
-                &m->story, m->settings, &m->knowledge, &result, r, monotonic_usec() - begin);
+        r = reconciler_run(&m->reconciler, &input, result);
+        ran(m, result, r, begin);
 
         sd_event_source_set_enabled(m->retry, SD_EVENT_OFF);
         if (r < 0) {
                 arm(m->retry, backoff_next(&m->backoff));
         } else {
                 backoff_reset(&m->backoff);
-                if (result.link.up && !result.device_usable)
+                if (result->link.up && !result->device_usable)
                         arm(m->retry, UNMARKED_USEC);
         }
         sd_event_source_set_time_relative(m->rescan, RESCAN_USEC);
         sd_event_source_set_enabled(m->rescan, SD_EVENT_ONESHOT);
-        follow_endpoint(m, result.endpoint_local);
-        if (result.device_usable && result.mark_known)
+        m->followed = false;
+        follow_endpoint(m, result->endpoint_local);
+        if (result->device_usable && result->mark_known)
                 arm(m->mark, MARK_USEC);
         else
                 sd_event_source_set_enabled(m->mark, SD_EVENT_OFF);
-        reconcile_result_deinit(&result);
         publish_status(m);
         if (r >= 0 && !m->ready) {
                 m->ready = true;
                 notify_ready(m->notify);
         }
+        if (m->reconciler.standing.valid)
+                knowledge_count(&m->knowledge);
+}
+
+void reconcile_run(struct manager *m)
+{
+        struct reconcile_result result = {};
+
+        run_whole(m, &result);
+        reconcile_result_deinit(&result);
 }
 
 static int on_reconcile(sd_event_source *source, void *userdata)
 {
-        reconcile_run(userdata);
+        struct manager *m = userdata;
+        struct reconcile_result result = {};
+
+        if (m->whole || !run_partial(m, &result))
+                run_whole(m, &result);
+        reconcile_result_deinit(&result);
+        return 0;
+}
+
+/* What was gathered, and no more than that unless it asks for more. */
+static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct manager *m = userdata;
+
+        mark_due(m);
+        sd_event_source_set_enabled(m->reconcile, SD_EVENT_ONESHOT);
         return 0;
 }
 
@@ -287,7 +362,7 @@ int schedule_init(struct manager *m)
         if (r >= 0)
                 r = sd_event_source_set_enabled(m->reconcile, SD_EVENT_OFF);
         if (r >= 0)
-                r = add_timer(m, on_timer, USEC_PER_MSEC, &m->gather);
+                r = add_timer(m, on_gathered, USEC_PER_MSEC, &m->gather);
         if (r >= 0)
                 r = add_timer(m, on_timer, USEC_PER_SEC, &m->rescan);
         if (r >= 0)

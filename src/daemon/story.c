@@ -98,7 +98,7 @@ static void tell_findings(struct story *story, struct reconcile_result *result)
 {
         char *text = NULL, *line, *rest;
 
-        if (text_take(&result->findings, &text) < 0)
+        if (result->partial || text_take(&result->findings, &text) < 0)
                 return;
         if (text_equal(text, story->findings)) {
                 free(text);
@@ -138,9 +138,7 @@ static void fill_counts(struct story *story, const struct knowledge *knowledge,
         struct status_counts *counts = &story->status.counts;
 
         counts->nodes = knowledge->cluster->n_nodes;
-        counts->control_planes = 0;
-        for (size_t i = 0; i < knowledge->cluster->n_nodes; i++)
-                counts->control_planes += node_is_control_plane(knowledge->cluster->nodes[i]);
+        counts->control_planes = result->control_planes;
         counts->pod_prefixes = result->pods;
         counts->node_addresses = result->nodes;
         counts->rules = result->rules;
@@ -213,6 +211,7 @@ void story_reconciled(struct story *story, const struct settings *settings,
                 status->totals.reconciles_failed++;
         else
                 status->totals.reconciles_ok++;
+        status->totals.reconciles_partial += result->partial;
         if (result->written > 0) {
                 status->generation++;
                 log_info("generation %" PRIu64 ": %zu objects written in %" PRIu64

@@ -26,6 +26,13 @@ static void counter(
         print_number(name, "counter", help, value, builder);
 }
 
+static void seconds(const char *name, const char *help, uint64_t usec, struct text_builder *builder)
+{
+        head(name, "gauge", help, builder);
+        text_append(builder, "nodecryptor_%s %" PRIu64 ".%06" PRIu64 "\n", name, usec / 1000000,
+                usec % 1000000);
+}
+
 /* A label's value: backslash, double quote and line feed are escaped. */
 static void append_label(const char *text, struct text_builder *builder)
 {
@@ -111,11 +118,14 @@ static void print_totals(const struct status *status, struct text_builder *build
                 totals->reconciles_ok);
         text_append(builder, "nodecryptor_reconciles_total{result=\"failed\"} %" PRIu64 "\n",
                 totals->reconciles_failed);
-        head("reconcile_last_duration_seconds", "gauge", "How long the last reconcile took.",
-                builder);
-        text_append(builder,
-                "nodecryptor_reconcile_last_duration_seconds %" PRIu64 ".%06" PRIu64 "\n",
-                status->last_reconcile_usec / 1000000, status->last_reconcile_usec % 1000000);
+        seconds("reconcile_last_duration_seconds", "How long the last reconcile took.",
+                status->last_reconcile_usec, builder);
+        seconds("reconcile_last_delay_seconds",
+                "From the first reason for the last reconcile to its end, time to gather included.",
+                status->last_delay_usec, builder);
+        counter("partial_reconciles_total",
+                "Reconciles among them that looked at the nodes that changed and no others.",
+                totals->reconciles_partial, builder);
         counter("objects_written_total", "Rules, routes and links written to the kernel.",
                 totals->objects_written, builder);
         counter("foreign_changes_total", "Changes of ours by somebody else, repaired.",

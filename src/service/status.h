@@ -55,8 +55,9 @@ struct status_device {
 struct status_totals {
         uint64_t reconciles_ok;
         uint64_t reconciles_failed;
-        uint64_t objects_written; /* rules, routes, links added, replaced or deleted */
-        uint64_t foreign_changes; /* of ours, by somebody else, repaired */
+        uint64_t reconciles_partial; /* of those that went well: for single nodes' changes alone */
+        uint64_t objects_written;    /* rules, routes, links added, replaced or deleted */
+        uint64_t foreign_changes;    /* of ours, by somebody else, repaired */
 };
 
 struct status {
@@ -77,6 +78,7 @@ struct status {
         uint64_t knowledge_at;        /* unix time, s: the nodes are as they were then; 0: never */
         uint64_t snapshot_saved;      /* unix time, s, of the snapshot on disk; 0: none */
         uint64_t last_reconcile_usec; /* how long the last one took */
+        uint64_t last_delay_usec;     /* from the first reason for it to its end */
         struct status_totals totals;
         char last_foreign_change[STATUS_TEXT_MAX];
         char health_error[STATUS_TEXT_MAX];  /* why the health endpoint does not listen */

@@ -106,18 +106,32 @@ class Events:
         self.socket.bind((0, GROUPS))
         self.socket.setblocking(False)
 
-    def take(self):
-        """[(message type, port id of who did it)] since the last call."""
-        found = []
+    def _messages(self):
         while True:
             try:
                 data = self.socket.recv(65536)
             except BlockingIOError:
-                return found
+                return
             while len(data) >= 16:
                 length, kind, _, _, port = struct.unpack_from("=IHHII", data)
-                found.append((kind, port))
+                yield kind, port, data[16:length]
                 data = data[(length + 3) & ~3:]
+
+    def take(self):
+        """[(message type, port id of who did it)] since the last call."""
+        return [(kind, port) for kind, port, _ in self._messages()]
+
+    def take_routes(self):
+        """[(message type, destination)] since the last call; of a rule: "rule"."""
+        found = []
+        for kind, _, body in self._messages():
+            if kind not in (RTM_NEWROUTE, RTM_DELROUTE):
+                found.append((kind, "rule"))
+                continue
+            address = dict(_attributes(body[12:])).get(RTA_DST)
+            text = str(ipaddress.ip_address(address)) if address else "default"
+            found.append((kind, f"{text}/{body[1]}"))
+        return found
 
     def close(self):
         self.socket.close()

@@ -35,7 +35,8 @@ static struct status sample(void)
                 .knowledge_at = NOW - 5,
                 .snapshot_saved = NOW - 90,
                 .last_reconcile_usec = 1002003,
-                .totals = {21, 22, 23, 24},
+                .last_delay_usec = 2000004,
+                .totals = {21, 22, 27, 23, 24},
         };
 
         return status;
@@ -140,7 +141,9 @@ static void metrics_values(void)
         CHECK_HAS(text, "\nnodecryptor_snapshot_saved_timestamp_seconds 1699999910\n");
         CHECK_HAS(text, "\nnodecryptor_reconciles_total{result=\"ok\"} 21\n");
         CHECK_HAS(text, "\nnodecryptor_reconciles_total{result=\"failed\"} 22\n");
+        CHECK_HAS(text, "\nnodecryptor_partial_reconciles_total 27\n");
         CHECK_HAS(text, "\nnodecryptor_reconcile_last_duration_seconds 1.002003\n");
+        CHECK_HAS(text, "\nnodecryptor_reconcile_last_delay_seconds 2.000004\n");
         CHECK_HAS(text, "\nnodecryptor_objects_written_total 23\n");
         CHECK_HAS(text, "\nnodecryptor_foreign_changes_total 24\n");
 }

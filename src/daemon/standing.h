@@ -1,0 +1,15 @@
+/*
+ * What stood after the last run, inside the reconciler: reconciler.h has the struct.
+ */
+#pragma once
+
+#include "daemon/reconciler.h"
+#include "policy/fib.h"
+
+/*
+ * After a whole run that left the kernel as wanted. `local` is taken; it is what `device` borrows.
+ */
+void standing_set(struct standing *standing, const struct device *device, struct address *local,
+        const struct fib *wanted, const struct reconcile_result *result);
+/* Not valid any more. */
+void standing_deinit(struct standing *standing);
