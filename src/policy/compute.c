@@ -191,6 +191,35 @@ static int add_twin(struct computation *c, enum layout_table table, const struct
         return fib_add_route(c->fib, &route);
 }
 
+/*
+ * Between twin and device route, for what other nodes' packets come from; IPv6 has no such check.
+ * With our own address as the source: a connection that is begun into the sink goes on through the
+ * device when that is back, and its peer takes no other source.
+ */
+static int add_sink(struct computation *c, enum layout_table table, const struct prefix *prefix)
+{
+        struct route route = route_begin(c, table, prefix);
+
+        if (c->input->device->sink == 0 || route.family != AF_INET)
+                return 0;
+        route.type = RTN_UNICAST;
+        route.scope = RT_SCOPE_LINK;
+        route.metric = SINK_METRIC;
+        route.oif = c->input->device->sink;
+        (void)policy_source(c->input, AF_INET, &route.source);
+        return fib_add_route(c->fib, &route);
+}
+
+/* What stands under a device route, or alone, and lets nothing out. */
+static int add_block(struct computation *c, enum layout_table table, const struct prefix *prefix)
+{
+        int r = add_twin(c, table, prefix);
+
+        if (r >= 0 && table == LAYOUT_TABLE_NODES)
+                r = add_sink(c, table, prefix);
+        return r;
+}
+
 static int add_steered(
         struct computation *c, enum layout_table table, const struct prefixes *set, int family)
 {
@@ -205,7 +234,7 @@ static int add_steered(
                 if (route.family != family)
                         continue;
                 if (twins)
-                        r = add_twin(c, table, &set->items[i]);
+                        r = add_block(c, table, &set->items[i]);
                 if (r >= 0 && usable) {
                         route.type = RTN_UNICAST;
                         route.scope = family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
@@ -246,7 +275,7 @@ static int add_guards(struct computation *c, int family)
 
                 if (set->items[i].address.family != family)
                         continue;
-                r = add_twin(c, LAYOUT_TABLE_NODES, &set->items[i]);
+                r = add_block(c, LAYOUT_TABLE_NODES, &set->items[i]);
                 if (r < 0)
                         return r;
         }

@@ -16,6 +16,12 @@ struct device {
         bool usable;      /* there, of a kind that encrypts, and up */
         uint32_t ifindex; /* 0: there is none */
         uint32_t mark;    /* the mark on its own packets; never 0 */
+        /*
+         * The index of a link that drops all that is sent into it, where the kernel takes in IPv4
+         * packets only from where some route leads (rp_filter 2): steered node addresses get a sink
+         * then, so that their ARP is answered while the device is away. 0: none.
+         */
+        uint32_t sink;
         /* Every local address of the host, sorted by address_compare(); borrowed. */
         const struct address *local;
         size_t n_local;

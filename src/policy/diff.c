@@ -10,9 +10,10 @@
  * 1. Each component alone never gives an answer that is neither its "before" nor its "after".
  *    In a table the longest prefix decides, so new entries come longest first (a new entry is met
  *    only when the longer new ones are there) and old ones go shortest first (an old entry still
- *    decides only where it decided before). A twin comes before its device route and goes after
- *    it. An entry whose key stays is replaced in one message. Rules are added before old ones of
- *    their kind are deleted.
+ *    decides only where it decided before). A twin comes before its sink (struct device) and
+ *    that before the device route, and they go in reverse: each alone lets nothing out in clear. An
+ * entry whose key stays is replaced in one message. Rules are added before old ones of their kind
+ * are deleted.
  * 2. P is strengthened first, while E and N still say "before": a flow of Pa is steered from then
  *    on, a flow of not-Pb that stays steered is held by Eb and Nb.
  * 3. P is weakened last, when E and N say "after": a flow of Pb is steered until then, and a flow
@@ -243,7 +244,7 @@ static int compare_routes(struct comparison *c)
         return r;
 }
 
-/* Longest first, and the twin (the worst metric) before the device route. */
+/* Longest first; the twin (the worst metric), the sink, the device route. */
 static int compare_additions(const struct route *a, const struct route *b)
 {
         if (a->destination.length != b->destination.length)
@@ -251,7 +252,7 @@ static int compare_additions(const struct route *a, const struct route *b)
         return -route_key_compare(a, b);
 }
 
-/* Shortest first, and the device route before the twin. */
+/* Shortest first; the device route, the sink, the twin. */
 static int compare_deletions(const struct route *a, const struct route *b)
 {
         if (a->destination.length != b->destination.length)

@@ -74,6 +74,11 @@ bool route_is_twin(const struct route *route)
         return route->metric == TWIN_METRIC;
 }
 
+bool route_is_sink(const struct route *route)
+{
+        return route->metric == SINK_METRIC;
+}
+
 int fib_add_rule(struct fib *fib, const struct rule *rule)
 {
         if (!ARRAY_RESERVE(fib->rules, fib->allocated_rules, fib->n_rules + 1))

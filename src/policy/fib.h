@@ -49,6 +49,11 @@ struct route {
 
 /* The `unreachable` twin under every steered route: the worst metric there is. */
 #define TWIN_METRIC          4294967294u
+/*
+ * The route into the sink (struct device), one better: nothing gets out by it either, but the
+ * kernel's reverse-path check finds a way back.
+ */
+#define SINK_METRIC          (TWIN_METRIC - 1)
 /* What the kernel makes of "no metric" in IPv6; IPv4 keeps 0. */
 #define ROUTE_METRIC(family) ((family) == AF_INET6 ? 1024u : 0u)
 
@@ -77,3 +82,4 @@ int route_compare(const struct route *a, const struct route *b);
 /* By the key only. */
 int route_key_compare(const struct route *a, const struct route *b);
 bool route_is_twin(const struct route *route);
+bool route_is_sink(const struct route *route);

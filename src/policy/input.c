@@ -37,18 +37,21 @@ const struct node *policy_self(const struct policy_input *input)
         return self;
 }
 
-bool policy_device_usable(const struct policy_input *input, int family, struct address *ret_source)
+bool policy_source(const struct policy_input *input, int family, struct address *ret)
 {
         const struct node *self = policy_self(input);
         struct address source = {};
 
-        if (!input->device->usable)
-                return false;
         if (self)
                 source = self->addresses[family_index(family)];
         /* The peers carry A(L) only: what would leave from another address, they drop. */
         if (source.family != 0 && !device_has_local(input->device, &source))
                 return false;
-        *ret_source = source;
+        *ret = source;
         return true;
+}
+
+bool policy_device_usable(const struct policy_input *input, int family, struct address *ret_source)
+{
+        return input->device->usable && policy_source(input, family, ret_source);
 }

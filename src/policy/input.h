@@ -28,8 +28,15 @@ struct layout policy_layout(const struct settings *settings);
 const struct node *policy_self(const struct policy_input *input);
 
 /*
- * Whether steered flows of that family go out of the device now, and from which address: A(L), or
- * the kernel's choice (family 0) where our node is unknown or has no address of that family. False:
- * the device is not usable, or A(L) is not an address of this host. *ret_source is written on true.
+ * The address that steered flows of that family leave from: A(L), or the kernel's choice (family 0)
+ * where our node is unknown or has no address of that family. False: A(L) is not an address of this
+ * host. *ret is written on true.
+ */
+bool policy_source(const struct policy_input *input, int family, struct address *ret);
+
+/*
+ * Whether steered flows of that family go out of the device now, and from which address
+ * (policy_source()). False: the device is not usable, or A(L) is not an address of this host.
+ * *ret_source is written on true.
  */
 bool policy_device_usable(const struct policy_input *input, int family, struct address *ret_source);

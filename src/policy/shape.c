@@ -98,6 +98,16 @@ static bool in_tables(const struct layout *layouts, size_t n_layouts, uint32_t t
         return false;
 }
 
+/* The device's, or the sink's. */
+static enum shape unicast_shape(const struct route *route)
+{
+        if (route->oif == 0)
+                return SHAPE_ALIEN;
+        if (route->metric == ROUTE_METRIC(route->family))
+                return SHAPE_DEVICE;
+        return route_is_sink(route) && route->family == AF_INET ? SHAPE_SINK : SHAPE_ALIEN;
+}
+
 enum shape route_shape(const struct layout *layouts, size_t n_layouts, const struct route *route)
 {
         bool usual = route->metric == ROUTE_METRIC(route->family);
@@ -107,7 +117,7 @@ enum shape route_shape(const struct layout *layouts, size_t n_layouts, const str
                 return SHAPE_ALIEN;
         switch (route->type) {
         case RTN_UNREACHABLE: return route_is_twin(route) ? SHAPE_TWIN : SHAPE_ALIEN;
-        case RTN_UNICAST: return usual && route->oif != 0 ? SHAPE_DEVICE : SHAPE_ALIEN;
+        case RTN_UNICAST: return unicast_shape(route);
         case RTN_THROW: return usual ? SHAPE_THROW : SHAPE_ALIEN;
         default: return SHAPE_ALIEN;
         }

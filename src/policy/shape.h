@@ -17,13 +17,14 @@ enum shape {
         SHAPE_EXEMPTION,
         SHAPE_NODES,
         SHAPE_TWIN,
+        SHAPE_SINK,
         SHAPE_DEVICE,
         SHAPE_THROW,
 };
 
 /* SHAPE_MARK … SHAPE_NODES by the first layout that fits, else SHAPE_ALIEN. */
 enum shape rule_shape(const struct layout *layouts, size_t n_layouts, const struct rule *rule);
-/* SHAPE_TWIN, SHAPE_DEVICE or SHAPE_THROW in a table of one of the layouts, else SHAPE_ALIEN. */
+/* SHAPE_TWIN … SHAPE_THROW in a table of one of the layouts, else SHAPE_ALIEN. */
 enum shape route_shape(const struct layout *layouts, size_t n_layouts, const struct route *route);
 /* True when the route lies in the pod table of one of the layouts. */
 bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const struct route *route);

@@ -47,23 +47,31 @@ static const struct route *find_route(
 
 /* The rule's answer; false: go on to the next rule. */
 static bool rule_decides(const struct fib *fib, const struct rule *rule, const struct flow *flow,
-        enum model_way *ret)
+        struct model_result *ret)
 {
         const struct route *route;
 
         if (rule->action == FR_ACT_UNREACHABLE) {
-                *ret = MODEL_BLOCKED;
+                ret->way = MODEL_BLOCKED;
                 return true;
         }
         if (rule->table == RT_TABLE_MAIN) {
-                *ret = MODEL_MAIN;
+                ret->way = MODEL_MAIN;
                 return true;
         }
         route = find_route(fib, rule->table, &flow->destination);
         if (!route || route->type == RTN_THROW)
                 return false;
-        *ret = route->type == RTN_UNICAST ? MODEL_DEVICE : MODEL_BLOCKED;
+        ret->sunk = route_is_sink(route);
+        ret->way = route->type == RTN_UNICAST && !ret->sunk ? MODEL_DEVICE : MODEL_BLOCKED;
+        ret->table = route->table;
+        ret->destination = route->destination;
         return true;
+}
+
+bool model_has_way_back(const struct model_result *result)
+{
+        return result->way != MODEL_BLOCKED || result->sunk;
 }
 
 struct model_result model_lookup(const struct fib *fib, const struct flow *flow)
@@ -83,7 +91,7 @@ struct model_result model_lookup(const struct fib *fib, const struct flow *flow)
                 for (size_t i = 0; i < fib->n_rules; i++) {
                         if (fib->rules[i].priority != next || !rule_matches(&fib->rules[i], flow))
                                 continue;
-                        if (rule_decides(fib, &fib->rules[i], flow, &result.way)) {
+                        if (rule_decides(fib, &fib->rules[i], flow, &result)) {
                                 result.priority = next;
                                 return result;
                         }
