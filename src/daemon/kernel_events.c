@@ -6,12 +6,13 @@
 #include "basics/log.h"
 #include "daemon/manager_private.h"
 #include "kernel/noop_link.h"
+#include "kernel/sink_link.h"
 
 static void on_link(const char *name, uint32_t ifindex, bool deleted, void *userdata)
 {
         struct manager *m = userdata;
 
-        static const char *const watched[] = {"lo", NOOP_LINK_NAME};
+        static const char *const watched[] = {"lo", NOOP_LINK_NAME, SINK_LINK_NAME};
         bool ours = strcmp(name, m->settings->interface) == 0 || ifindex == m->story.link.ifindex;
 
         for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
@@ -23,6 +24,15 @@ static void on_link(const char *name, uint32_t ifindex, bool deleted, void *user
 static void on_address(void *userdata)
 {
         reconcile_now(userdata);
+}
+
+static void on_rp_filter(void *userdata)
+{
+        struct manager *m = userdata;
+
+        /* Every new link tells its own, those of pods too. */
+        if (reconciler_rp_filter_changed(&m->reconciler))
+                reconcile_now(m);
 }
 
 static void on_foreign(const struct foreign_change *change, void *userdata)
@@ -47,6 +57,7 @@ int kernel_events_init(struct manager *m)
         const struct monitor_handlers handlers = {
                 .link = on_link,
                 .address = on_address,
+                .rp_filter = on_rp_filter,
                 .foreign = on_foreign,
                 .overflow = on_overflow,
                 .userdata = m,

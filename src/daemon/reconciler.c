@@ -50,6 +50,7 @@ void reconciler_deinit(struct reconciler *reconciler)
         netlink_free(reconciler->route);
         free(reconciler->record_path);
         standing_deinit(&reconciler->standing);
+        reverse_path_deinit(&reconciler->reverse_path);
         *reconciler = (struct reconciler){};
 }
 
@@ -73,6 +74,11 @@ size_t reconciler_layouts(const struct reconciler *reconciler, const struct sett
                 if (!same_layout(&reconciler->record.layouts[i], &ret[0]))
                         ret[n++] = reconciler->record.layouts[i];
         return n;
+}
+
+bool reconciler_rp_filter_changed(const struct reconciler *reconciler)
+{
+        return reverse_path_changed(&reconciler->reverse_path, reconciler->route);
 }
 
 /* The device's own mark; the default one while it cannot be asked. False: it has none set yet. */
@@ -142,7 +148,7 @@ static int describe_findings(struct run *run, const struct policy_input *input)
                 finding_format(&findings.items[i], &run->result->findings);
                 text_append(&run->result->findings, "\n");
         }
-        run->result->n_findings = findings.n;
+        run->result->n_findings += findings.n;
         findings_deinit(&findings);
         return 0;
 }
@@ -185,6 +191,8 @@ static int compute(struct run *run)
                 r = describe_findings(run, &input);
         if (r < 0)
                 return error_set(&run->result->error, r, "out of memory");
+        reverse_path_judge(
+                &run->reconciler->reverse_path, run->reconciler->route, &input, run->result);
         count(run, &input);
         return 0;
 }
@@ -368,12 +376,25 @@ static int apply_noop_route(struct run *run)
         return r;
 }
 
+/* The links of ours, when the routes are as they should be. */
+static int apply_links(struct run *run)
+{
+        int r = 0;
+
+        if (run->device.sink == 0 && run->input->complete)
+                r = reverse_path_clean(run->reconciler->route, run->result);
+        return r < 0 ? r : apply_noop_route(run);
+}
+
 static int run_all(struct run *run)
 {
-        int r = read_device(run), noop;
+        int r = read_device(run);
 
-        if (r >= 0)
-                r = compute(run);
+        if (r < 0)
+                return r;
+        run->device.sink = reverse_path_prepare(
+                &run->reconciler->reverse_path, run->reconciler->route, run->input, run->result);
+        r = compute(run);
         if (r >= 0)
                 r = read_kernel(run);
         if (r < 0)
@@ -386,8 +407,7 @@ static int run_all(struct run *run)
         }
         r = enforce(run);
         count_aliens(run); /* of what was read last: those that were holes are gone by then */
-        noop = r >= 0 ? apply_noop_route(run) : 0;
-        return noop < 0 ? noop : r;
+        return r < 0 ? r : apply_links(run);
 }
 
 int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *input,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "basics/error.h"
+#include "daemon/reverse_path.h"
 #include "kernel/link.h"
 #include "kernel/netlink.h"
 #include "model/claims.h"
@@ -47,6 +48,8 @@ struct reconcile_result {
         bool is_known;                /* our node is in the cluster */
         struct text_builder findings; /* one a line */
         size_t n_findings;
+        size_t strict_links; /* towards other nodes, with rp_filter 1 */
+        char problem[400];   /* why the policy does no good although it stands; "": it does */
         char first_alien[160];
         struct error error;        /* the first thing that failed, code 0: nothing */
         struct error record_error; /* the record of layouts could not be written */
@@ -67,6 +70,7 @@ struct reconciler {
         uint32_t mark;
         struct layout_record record;
         char *record_path;
+        struct reverse_path reverse_path;
         struct standing standing;
 };
 
@@ -92,6 +96,8 @@ int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *
 bool reconciler_run_partial(struct reconciler *reconciler, const struct reconcile_input *input,
         const struct node_changes *changes, const struct claims *claims,
         struct reconcile_result *ret);
+/* True when rp_filter of the host's links is not what the last run found. */
+bool reconciler_rp_filter_changed(const struct reconciler *reconciler);
 void reconcile_result_deinit(struct reconcile_result *result);
 
 /* The layouts that are ours now: that of the settings first, then the earlier ones. */

@@ -144,6 +144,7 @@ static void fill_counts(struct story *story, const struct knowledge *knowledge,
         counts->rules = result->rules;
         counts->routes = result->routes;
         counts->findings = result->n_findings;
+        counts->strict_links = result->strict_links;
 }
 
 static void fill_device(struct story *story, const struct reconcile_result *result)
@@ -156,11 +157,14 @@ static void fill_device(struct story *story, const struct reconcile_result *resu
         device->mark_known = result->mark_known;
 }
 
-static enum state state_after(const struct settings *settings, int code)
+static enum state state_after(
+        const struct settings *settings, const struct reconcile_result *result, int code)
 {
         if (code < 0)
                 return STATE_DEGRADED;
-        return settings->mode == MODE_OBSERVE ? STATE_OBSERVING : STATE_ENFORCING;
+        if (settings->mode == MODE_OBSERVE)
+                return STATE_OBSERVING;
+        return result->problem[0] ? STATE_DEGRADED : STATE_ENFORCING;
 }
 
 static void tell_state(struct story *story, const struct settings *settings,
@@ -171,8 +175,8 @@ static void tell_state(struct story *story, const struct settings *settings,
         const char *fields[] = {objects, NULL};
 
         snprintf(objects, sizeof(objects), "NODECRYPTOR_OBJECTS_WRITTEN=%zu", result->written);
-        if (!status_set_state(status, state_after(settings, code), now(), "%s",
-                    code < 0 ? result->error.text : ""))
+        if (!status_set_state(status, state_after(settings, result, code), now(), "%s",
+                    code < 0 ? result->error.text : result->problem))
                 return;
         if (code < 0)
                 log_event(LOG_ERR, MESSAGE_DEGRADED, fields,
@@ -183,6 +187,10 @@ static void tell_state(struct story *story, const struct settings *settings,
                 log_event(LOG_NOTICE, MESSAGE_ENFORCING, fields,
                         "observing: %zu changes to the kernel would enforce the policy",
                         result->pending);
+        else if (result->problem[0]) /* the finding has the words */
+                log_event(LOG_ERR, MESSAGE_DEGRADED, fields,
+                        "the kernel holds the policy, but not all that is encrypted arrives: see "
+                        "the finding");
         else
                 log_event(LOG_NOTICE, MESSAGE_ENFORCING, fields,
                         "the kernel holds the policy: %zu rules, %zu routes, %s", result->rules,

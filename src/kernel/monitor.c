@@ -13,6 +13,7 @@
 
 #include "kernel/link.h"
 #include "kernel/route_codec.h"
+#include "kernel/rp_filter.h"
 #include "kernel/rule_codec.h"
 
 #define RECEIVE_BUFFER_SIZE (8 * 1024 * 1024) /* 10,000 rule events fit; the default holds 256 */
@@ -30,6 +31,7 @@ struct monitor {
         struct layout *layouts;
         size_t n_layouts;
         char *buffer;
+        bool rp_filter_seen; /* since the handler was called last */
 };
 
 static bool has_priority(const struct monitor *monitor, uint32_t priority)
@@ -91,6 +93,7 @@ static void dispatch_message(struct monitor *monitor, const struct nlmsghdr *mes
         case RTM_DELLINK: link_changed(monitor, message); break;
         case RTM_NEWADDR:
         case RTM_DELADDR: monitor->handlers.address(monitor->handlers.userdata); break;
+        case RTM_NEWNETCONF: monitor->rp_filter_seen |= rp_filter_announced(message); break;
         case RTM_NEWRULE:
         case RTM_DELRULE:
                 if (!own)
@@ -138,6 +141,15 @@ static void drain(struct monitor *monitor)
                         return;
 }
 
+/* A new link tells of several settings, and many links may come at once. */
+static void tell_rp_filter(struct monitor *monitor)
+{
+        if (!monitor->rp_filter_seen)
+                return;
+        monitor->rp_filter_seen = false;
+        monitor->handlers.rp_filter(monitor->handlers.userdata);
+}
+
 /* Never fails: a negative return would disable the source for good. */
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
@@ -160,6 +172,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
                 for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
                         dispatch_message(monitor, message);
         }
+        tell_rp_filter(monitor);
         return 0;
 }
 
@@ -190,7 +203,8 @@ static int attach_filter(int fd)
 static int open_socket(struct monitor *monitor)
 {
         static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE};
+                RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_ROUTE,
+                RTNLGRP_IPV6_ROUTE};
         int size = RECEIVE_BUFFER_SIZE;
         int r;
 

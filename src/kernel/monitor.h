@@ -1,6 +1,6 @@
 /*
- * What happens to links, addresses, rules and routes of this host, as the kernel announces it
- * (rtnetlink(7) multicast groups), on an sd-event loop.
+ * What happens to links, addresses, rp_filter, rules and routes of this host, as the kernel
+ * announces it (rtnetlink(7) multicast groups), on an sd-event loop.
  *
  * Announcements may be lost: they say when to look, never what there is. Open the monitor before
  * the first read, so that no change falls between the two.
@@ -35,6 +35,8 @@ struct monitor_handlers {
         void (*link)(const char *name, uint32_t ifindex, bool deleted, void *userdata);
         /* An address of this host came, changed or went. */
         void (*address)(void *userdata);
+        /* rp_filter was set on some link, or came with a new one; told once for many of these. */
+        void (*rp_filter)(void *userdata);
         void (*foreign)(const struct foreign_change *change, void *userdata);
         /* Announcements were lost (−ENOBUFS, or what recvmsg(2) said): read everything again. */
         void (*overflow)(int code, void *userdata);

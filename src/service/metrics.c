@@ -74,6 +74,9 @@ static void print_counts(const struct status_counts *counts, struct text_builder
         gauge("kernel_routes", "Routes of ours in the kernel.", counts->routes, builder);
         gauge("findings", "Contradictions in what the cluster or the device says.",
                 counts->findings, builder);
+        gauge("rp_filter_strict_links",
+                "Links towards other nodes with rp_filter 1: nothing encrypted comes in there.",
+                counts->strict_links, builder);
         gauge("bad_objects", "Objects of the API left out because they cannot be used.",
                 counts->bad_objects, builder);
 }

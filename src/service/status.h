@@ -37,10 +37,11 @@ struct status_counts {
         uint64_t pod_prefixes;   /* of other nodes */
         uint64_t node_addresses; /* of other nodes */
         uint64_t exemptions;
-        uint64_t rules;       /* of ours in the kernel */
-        uint64_t routes;      /* of ours in the kernel */
-        uint64_t findings;    /* contradictions, unknown things: policy/findings.h */
-        uint64_t bad_objects; /* objects of the API that cannot be used */
+        uint64_t rules;        /* of ours in the kernel */
+        uint64_t routes;       /* of ours in the kernel */
+        uint64_t findings;     /* contradictions, unknown things: policy/findings.h */
+        uint64_t strict_links; /* towards other nodes, with rp_filter 1 */
+        uint64_t bad_objects;  /* objects of the API that cannot be used */
 };
 
 struct status_device {

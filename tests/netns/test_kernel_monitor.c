@@ -15,7 +15,7 @@
 
 /* What was told. */
 struct seen {
-        unsigned links, addresses, foreign, overflows;
+        unsigned links, addresses, rp_filters, foreign, overflows;
         int overflow_code;
         char link[IF_NAMESIZE];
         uint32_t ifindex;
@@ -43,6 +43,11 @@ static void on_link(const char *name, uint32_t ifindex, bool deleted, void *user
 static void on_address(void *userdata)
 {
         ((struct seen *)userdata)->addresses++;
+}
+
+static void on_rp_filter(void *userdata)
+{
+        ((struct seen *)userdata)->rp_filters++;
 }
 
 static void on_foreign(const struct foreign_change *change, void *userdata)
@@ -75,6 +80,7 @@ static void enter(void)
         const struct monitor_handlers handlers = {
                 .link = on_link,
                 .address = on_address,
+                .rp_filter = on_rp_filter,
                 .foreign = on_foreign,
                 .overflow = on_overflow,
                 .userdata = &t.seen,
@@ -230,6 +236,30 @@ static void links_and_addresses_are_told(void)
         leave();
 }
 
+static void rp_filter_is_told(void)
+{
+        const struct seen *seen;
+
+        enter();
+        fixture_tun(DEVICE);
+        look();
+        run("sysctl -qw net.ipv4.conf." DEVICE ".rp_filter=2");
+        seen = look();
+        CHECK_INT(seen->rp_filters, 1);
+        run("sysctl -qw net.ipv4.conf.all.rp_filter=1");
+        seen = look();
+        CHECK_INT(seen->rp_filters, 1);
+        run("sysctl -qw net.ipv4.conf.all.rp_filter=1"); /* as it is */
+        run("sysctl -qw net.ipv4.conf." DEVICE ".forwarding=1");
+        seen = look();
+        CHECK_INT(seen->rp_filters, 0);
+        /* Many at once are told once, or a few times where the machine is slow. */
+        run("for i in $(seq 50); do echo link add br$i type bridge; done | ip -batch -");
+        seen = look();
+        CHECK(seen->rp_filters >= 1 && seen->rp_filters <= 50);
+        leave();
+}
+
 /* A route that goes with its device: IPv6 tells, by the kernel itself. */
 static void device_routes_go_by_the_kernel(void)
 {
@@ -318,9 +348,9 @@ int main(int argc, char **argv)
 {
         static const struct test tests[] = {TEST(foreign_deletion_is_told),
                 TEST(foreign_addition_is_told), TEST(the_rest_is_passed_over),
-                TEST(links_and_addresses_are_told), TEST(device_routes_go_by_the_kernel),
-                TEST(overflow_is_told_once), TEST(ten_thousand_fit), TEST(layouts_change),
-                TEST(port_ids_are_named)};
+                TEST(links_and_addresses_are_told), TEST(rp_filter_is_told),
+                TEST(device_routes_go_by_the_kernel), TEST(overflow_is_told_once),
+                TEST(ten_thousand_fit), TEST(layouts_change), TEST(port_ids_are_named)};
 
         return fixture_possible() ? test_main(argc, argv, tests, ARRAY_SIZE(tests)) : EXIT_SUCCESS;
 }
