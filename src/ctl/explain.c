@@ -16,6 +16,7 @@
 #include "kernel/link.h"
 #include "kernel/netlink.h"
 #include "kernel/route_query.h"
+#include "kernel/sink_link.h"
 #include "kernel/wireguard.h"
 #include "policy/format.h"
 #include "policy/shape.h"
@@ -34,6 +35,7 @@ struct question {
         struct snapshot snapshot;
         struct netlink *nl;
         struct link link;
+        struct link sink; /* index 0: there is none of ours */
         struct address *local;
         struct device device;
         struct flow flow;
@@ -118,6 +120,8 @@ static int read_kernel(struct question *q)
         }
         r = link_read(q->nl, q->settings->interface, &q->link, &error);
         if (r >= 0 || r == -ENODEV)
+                r = own_link_read(q->nl, &sink_link, &q->sink, &error);
+        if (r >= 0)
                 r = addresses_read(q->nl, &q->local, &q->device.n_local, &error);
         if (r < 0) {
                 log_error("%s", error.text);
@@ -261,9 +265,14 @@ static const struct rule *find_rule(
         return NULL;
 }
 
+static bool is_sunk(const struct question *q, const struct route_answer *answer)
+{
+        return answer->result == 0 && q->sink.ifindex != 0 && answer->oif == q->sink.ifindex;
+}
+
 static enum verdict_way kernel_way(const struct question *q, const struct route_answer *answer)
 {
-        if (answer->result < 0)
+        if (answer->result < 0 || is_sunk(q, answer))
                 return WAY_BLOCKED;
         return answer->oif == q->link.ifindex && q->link.ifindex != 0 ? WAY_DEVICE : WAY_MAIN;
 }
@@ -277,6 +286,9 @@ static void print_kernel(const struct question *q, const struct route_answer *an
 
         if (answer->result < 0) {
                 printf("kernel:  BLOCKED (%s)\n", strerror(-answer->result));
+        } else if (is_sunk(q, answer)) {
+                printf("kernel:  BLOCKED, dropped by " SINK_LINK_NAME " (table %u)\n",
+                        answer->table);
         } else {
                 printf("kernel:  %s", answer->type == RTN_LOCAL ? "LOCAL, delivered on this host"
                                       : kernel_way(q, answer) == WAY_DEVICE ? "ENCRYPTED, out of"

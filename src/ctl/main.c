@@ -27,6 +27,7 @@ static void print_help(FILE *stream)
               "        --api-endpoint ADDR:PORT the kubeconfig's endpoint; may be given again\n"
               "        --mark MARK              the device's mark (default 0xe00)\n"
               "        --without-device         as it is while the device is away\n"
+              "        --loose-rp-filter        as it is on a host whose rp_filter is 2\n"
               "\n"
               "  explain DESTINATION[:PORT]\n"
               "        Which way the kernel sends that flow, and why. DESTINATION is an address\n"

@@ -10,6 +10,8 @@
 #include "config/config.h"
 #include "ctl/flow_arguments.h"
 #include "ctl/verbs.h"
+#include "kernel/noop_link.h"
+#include "kernel/sink_link.h"
 #include "kube/node_list.h"
 #include "policy/compute.h"
 #include "policy/diff.h"
@@ -18,6 +20,7 @@
 
 /* Any index serves: the commands name the device. */
 #define PLAN_IFINDEX 1
+#define PLAN_SINK    2
 
 struct plan {
         const char *nodes_path;
@@ -37,6 +40,7 @@ static const struct option long_options[] = {
         {"api-endpoint", required_argument, NULL, 'e'},
         {"mark", required_argument, NULL, 'm'},
         {"without-device", no_argument, NULL, 'w'},
+        {"loose-rp-filter", no_argument, NULL, 'l'},
         {},
 };
 
@@ -75,6 +79,7 @@ static int parse_arguments(struct plan *plan, int argc, char **argv)
                         }
                         break;
                 case 'w': plan->device.usable = false; break;
+                case 'l': plan->device.sink = PLAN_SINK; break;
                 default: return -EINVAL;
                 }
                 if (r < 0)
@@ -139,6 +144,9 @@ static int print_findings(const struct policy_input *input)
 static int print_step(const struct plan *plan, const struct step *step)
 {
         bool is_rule = step->kind == STEP_ADD_RULE;
+        const char *interface = !is_rule && step->route.oif == PLAN_SINK
+                                        ? SINK_LINK_NAME
+                                        : plan->settings->interface;
         uint8_t family = is_rule ? step->rule.family : step->route.family;
         _cleanup_free_ char *arguments = NULL;
         struct text_builder text = {};
@@ -147,7 +155,7 @@ static int print_step(const struct plan *plan, const struct step *step)
         if (is_rule)
                 rule_format(&step->rule, &text);
         else
-                route_format(&step->route, plan->settings->interface, &text);
+                route_format(&step->route, interface, &text);
         r = text_take(&text, &arguments);
         if (r < 0)
                 return r;
@@ -168,6 +176,19 @@ static int print_family(const struct plan *plan, const struct policy_input *inpu
                 r = print_step(plan, &steps.items[i]);
         steps_deinit(&steps);
         return r;
+}
+
+static void print_sink_link(const struct fib *wanted)
+{
+        for (size_t i = 0; i < wanted->n_routes; i++) {
+                if (!route_is_sink(&wanted->routes[i]))
+                        continue;
+                printf("ip link add " SINK_LINK_NAME " type %s\n"
+                       "ip link set " SINK_LINK_NAME " addrgenmode none arp off\n"
+                       "ip link set " SINK_LINK_NAME " alias " OWN_LINK_ALIAS " up\n",
+                        sink_link.kinds[0]);
+                return;
+        }
 }
 
 static int print_noop_route(const struct settings *settings)
@@ -197,6 +218,8 @@ static int print_plan(struct plan *plan)
 
         if (r >= 0)
                 r = print_findings(&input);
+        if (r >= 0)
+                print_sink_link(&wanted);
         for (int i = 0; r >= 0 && i < FAMILY_MAX; i++)
                 r = print_family(plan, &input, &wanted, family_from_index((enum family_index)i));
         if (r >= 0)

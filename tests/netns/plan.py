@@ -14,6 +14,7 @@ import suite  # noqa: E402
 from netns import Namespace  # noqa: E402
 
 TUNNEL = "cilium_wg0"
+SINK = "lo-nodecryptor"
 
 
 def write_nodes(cluster, path):
@@ -50,6 +51,15 @@ def held(node):
                    for line in routes]
 
 
+def sinks_only(lines, node):
+    """The link, and a sink for each other node and the protected prefix."""
+    routes = {line for line in lines if line.startswith("ip -4 route replace ")}
+    wanted = {f"{other.address[4]}/32" for other in node.cluster.others(node)} | {"10.244.0.0/16"}
+    return {line.split()[4] for line in routes} == wanted and all(
+        f"dev {SINK} scope link" in line and "metric 4294967293" in line for line in routes) and all(
+        line.startswith("ip link ") and SINK in line for line in lines - routes)
+
+
 def agree(tap, node, nodes):
     config = ("--config", node.daemon.config)
     with_device = plan(node, nodes, "--api-endpoint", node.server, *config)
@@ -58,6 +68,10 @@ def agree(tap, node, nodes):
     tap.equal(made[0], wanted[0], f"{node.name}: the same rules ({len(wanted[0])})")
     tap.equal(made[1], wanted[1], f"{node.name}: the same routes ({len(wanted[1])})")
     fresh.delete()
+
+    loose = plan(node, nodes, "--api-endpoint", node.server, "--loose-rp-filter", *config)
+    tap.ok(sinks_only(set(loose.splitlines()) - set(with_device.splitlines()), node),
+           f"{node.name}: with a loose rp_filter the sinks come to it, and nothing else")
 
     without = plan(node, nodes, "--api-endpoint", node.server, "--without-device", *config)
     tap.equal(sorted(set(with_device.splitlines()) - set(without.splitlines())),
