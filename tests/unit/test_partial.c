@@ -188,6 +188,7 @@ static void begin(void)
                                 address_at(family_from_index((enum family_index)i), 100);
         world.device = (struct device){
                 .usable = draw(3) > 0,
+                .sink = draw(2) ? 21 : 0,
                 .ifindex = 7,
                 .mark = DEFAULT_MARK,
                 .local = world.local,
