@@ -14,6 +14,9 @@
 #include "policy/format.h"
 #include "policy/shape.h"
 
+/* Writing and reading back, at most so often in one run. */
+#define PASSES 3u
+
 /* What one run works on. */
 struct run {
         struct reconciler *reconciler;
@@ -331,32 +334,50 @@ static int refuse_clash(struct run *run)
                 rule->table, LAYOUT_TABLES);
 }
 
+/* Writes, and reads back what came of it; 1: something other than what was wanted, try again. */
+static int enforce_once(struct run *run)
+{
+        struct reconcile_result *result = run->result;
+        size_t failed = result->failed;
+        int r = step_all(run, true), verified;
+        struct error first = result->error;
+
+        if (result->pending == 0)
+                return r;
+        verified = verify(run);
+        /* What failed may have been in vain all the same: what counts is what is there. */
+        if (verified >= 0) {
+                result->error = (struct error){};
+                return 0;
+        }
+        if (verified == -ESTALE && result->failed == failed)
+                return 1;
+        if (first.code != 0)
+                result->error = first;
+        return r < 0 ? r : verified;
+}
+
+/*
+ * More than once, when the kernel did what it was told and still differs: under one key there may
+ * be several routes of others, of which a request reaches only the first.
+ */
 static int enforce(struct run *run)
 {
         struct reconcile_result *result = run->result;
-        int r, verified;
+        int r = refuse_clash(run);
 
-        r = refuse_clash(run);
         if (r < 0)
                 return r;
         remember_layout(run);
-        r = step_all(run, true);
-        if (result->pending == 0) {
-                result->untouched = true;
-        } else {
-                struct error first = result->error;
-
-                verified = verify(run);
-                if (first.code != 0)
-                        result->error = first;
-                if (r >= 0)
-                        r = verified;
-                /* What failed may have been in vain all the same: what counts is what is there. */
-                if (verified >= 0) {
-                        r = 0;
-                        result->error = (struct error){};
-                }
+        for (unsigned i = 0; i < PASSES; i++) {
+                result->error = (struct error){};
+                r = enforce_once(run);
+                if (r <= 0)
+                        break;
         }
+        if (r > 0)
+                r = result->error.code;
+        result->untouched = r >= 0 && result->written == 0;
         result->in_sync = r >= 0;
         if (result->in_sync && run->input->complete)
                 forget_layouts(run);

@@ -26,13 +26,18 @@ struct nlmsghdr *route_encode(void *buffer, uint16_t type, const struct route *r
         header->rtm_table = attribute_table_byte(route->table);
         header->rtm_protocol = route->protocol;
         header->rtm_scope = route->scope;
-        header->rtm_type = route->type;
+        /* Of a nexthop object that refuses, the kernel tells another type than it compares. */
+        header->rtm_type = route->nexthop ? RTN_UNSPEC : route->type;
+        header->rtm_tos = route->tos;
         if (route->destination.length)
                 attribute_put_address(message, RTA_DST, &route->destination.address);
         mnl_attr_put_u32(message, RTA_TABLE, route->table);
         if (route->metric)
                 mnl_attr_put_u32(message, RTA_PRIORITY, route->metric);
-        if (route->oif)
+        /* The kernel tells the device of a nexthop object as well, but will not hear both. */
+        if (route->nexthop)
+                mnl_attr_put_u32(message, RTA_NH_ID, route->nexthop);
+        else if (route->oif)
                 mnl_attr_put_u32(message, RTA_OIF, route->oif);
         attribute_put_address(message, RTA_PREFSRC, &route->source);
         return message;
@@ -87,7 +92,8 @@ static int decode_attribute(
         case RTA_CACHEINFO: return decode_cacheinfo(attribute, route);
         case RTA_PREF: return decode_preference(attribute, route);
         case RTA_PAD: return 0;
-        default: route->foreign = true; return 0; /* gateway, multipath, nexthop id, metrics … */
+        case RTA_NH_ID: route->foreign = true; return attribute_get_u32(attribute, &route->nexthop);
+        default: route->foreign = true; return 0; /* gateway, multipath, metrics … */
         }
 }
 
@@ -97,8 +103,7 @@ static void judge(const struct rtmsg *header, struct route *route)
 
         if (route->family == AF_INET6 && !device)
                 route->oif = 0; /* the kernel's: always lo */
-        if (header->rtm_src_len || header->rtm_tos ||
-                header->rtm_flags & ~(uint32_t)ROUTE_FLAGS_STATE)
+        if (header->rtm_src_len || route->tos || header->rtm_flags & ~(uint32_t)ROUTE_FLAGS_STATE)
                 route->foreign = true;
         if (device ? route->oif == 0 : route->oif != 0)
                 route->foreign = true;
@@ -122,6 +127,7 @@ int route_decode(const struct nlmsghdr *message, struct route *ret)
         route.type = header->rtm_type;
         route.protocol = header->rtm_protocol;
         route.scope = header->rtm_scope;
+        route.tos = header->rtm_tos;
         route.table = header->rtm_table;
         destination = (struct address){.family = route.family};
         mnl_attr_for_each(attribute, message, sizeof(*header))

@@ -207,18 +207,58 @@ static int delete_route(struct comparison *c, const struct route *route)
         return add_step(c, &step);
 }
 
-/* The key is there as it should be; the same key again is what somebody appended: it goes. */
+/* What somebody put beside a route of ours under the same key. */
+static int delete_extra(struct comparison *c, const struct route *route)
+{
+        struct step step = {
+                .kind = STEP_DELETE_ROUTE,
+                .phase = route_in_pods_table(c->layouts, c->n_layouts, route)
+                                 ? PHASE_DELETE_PODS_ALIENS
+                                 : PHASE_DELETE_NODES_ALIENS,
+                .route = *route,
+        };
+
+        return route->family == c->family ? add_step(c, &step) : 0;
+}
+
+/*
+ * A delete of `other` may take ours in its place: the two differ only in what a delete cannot name
+ * (several next hops, metrics …).
+ */
+static bool is_hit_alike(const struct route *other, const struct route *ours)
+{
+        return other->type == ours->type && other->scope == ours->scope &&
+               other->protocol == ours->protocol && other->nexthop == 0 &&
+               (other->oif == 0 || other->oif == ours->oif) &&
+               (other->source.family == 0 || address_equal(&other->source, &ours->source));
+}
+
+/*
+ * The key is in both. Where ours is there it stays, and the same key once more, which somebody
+ * appended or prepended, goes; if need be with ours (the twin decides then) until the next
+ * comparison. Where ours is not there it replaces the one that the kernel finds first, and the
+ * others go.
+ */
 static int compare_same_key(struct comparison *c, size_t *i, const struct route *should)
 {
-        const struct fib *actual = c->actual;
+        const struct route *actual = c->actual->routes;
+        size_t begin = *i, ours = SIZE_MAX;
         int r = 0;
 
-        if (route_compare(&actual->routes[*i], should) != 0)
+        for (; *i < c->actual->n_routes && route_key_compare(&actual[*i], should) == 0; ++*i)
+                if (route_compare(&actual[*i], should) == 0)
+                        ours = *i;
+        if (ours == SIZE_MAX)
                 r = add_route(c, should);
-        for (++*i; r >= 0 && *i < actual->n_routes &&
-                   route_key_compare(&actual->routes[*i], should) == 0;
-                ++*i)
-                r = delete_route(c, &actual->routes[*i]);
+        for (size_t j = begin; r >= 0 && *i - begin > 1 && j < *i; j++) {
+                bool alike = is_hit_alike(&actual[j], should);
+
+                if (j == ours || (alike && ours == SIZE_MAX))
+                        continue;
+                r = delete_extra(c, &actual[j]);
+                if (r >= 0 && alike)
+                        r = delete_extra(c, &actual[j]);
+        }
         return r;
 }
 
@@ -309,6 +349,8 @@ int policy_diff(const struct layout *layouts, size_t n_layouts, int family,
 
 static bool weakens(const struct step *step)
 {
+        if (step->phase == PHASE_DELETE_PODS_ALIENS || step->phase == PHASE_DELETE_NODES_ALIENS)
+                return false; /* holes in what is wanted */
         return step->kind == STEP_DELETE_RULE || step->kind == STEP_DELETE_ROUTE ||
                step->phase == PHASE_ADD_PODS_THROWS;
 }

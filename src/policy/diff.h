@@ -44,10 +44,10 @@ struct steps {
 int policy_diff(const struct layout *layouts, size_t n_layouts, int family,
         const struct fib *actual, const struct fib *wanted, struct steps *ret);
 /*
- * Drops every step that deletes, or takes something out of what is steered: for a wanted policy
- * that was computed without the nodes, or with those of a snapshot, which may be older than what
- * stands. What an earlier run left in the kernel stays then, until the first list is there to hold
- * it against; what is wanted already is added.
+ * Drops every step that deletes what is ours, or takes something out of what is steered: for a
+ * wanted policy that was computed without the nodes, or with those of a snapshot, which may be
+ * older than what stands. What an earlier run left in the kernel stays then, until the first list
+ * is there to hold it against; what is wanted already is added.
  */
 void steps_keep_what_stands(struct steps *steps);
 void steps_deinit(struct steps *steps);

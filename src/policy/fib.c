@@ -52,6 +52,7 @@ int route_key_compare(const struct route *a, const struct route *b)
         if (r != 0)
                 return r;
         COMPARE(a->metric, b->metric);
+        COMPARE(a->tos, b->tos);
         return 0;
 }
 
@@ -66,6 +67,7 @@ int route_compare(const struct route *a, const struct route *b)
         COMPARE(a->protocol, b->protocol);
         COMPARE(a->scope, b->scope);
         COMPARE(a->oif, b->oif);
+        COMPARE(a->nexthop, b->nexthop);
         return address_compare(&a->source, &b->source);
 }
 

@@ -33,7 +33,10 @@ struct rule {
         struct port_range dport;
 };
 
-/* A route. The key that replaces in the kernel is (family, table, destination, metric). */
+/*
+ * A route. The key that replaces in the kernel is (family, table, destination, metric, tos). `tos`
+ * and `nexthop` are zero in ours; others' routes are deleted by them.
+ */
 struct route {
         uint8_t family;
         uint8_t type; /* RTN_UNICAST, RTN_UNREACHABLE, RTN_THROW */
@@ -44,6 +47,8 @@ struct route {
         struct prefix destination; /* length 0: the default route */
         uint32_t metric;
         uint32_t oif;          /* 0: none */
+        uint32_t nexthop;      /* id of a nexthop object (ip-nexthop(8)); 0: none */
+        uint8_t tos;           /* IPv4: matches packets of that type of service only, first */
         struct address source; /* preferred source; family 0: none */
 };
 
@@ -77,7 +82,7 @@ void fib_deinit(struct fib *fib);
 
 /* Total orders over every field: family, priority …; 0 means the same rule in the kernel. */
 int rule_compare(const struct rule *a, const struct rule *b);
-/* By key (family, table, destination, metric) first, then by the rest. */
+/* By key (family, table, destination, metric, tos) first, then by the rest. */
 int route_compare(const struct route *a, const struct route *b);
 /* By the key only. */
 int route_key_compare(const struct route *a, const struct route *b);

@@ -102,6 +102,10 @@ void route_format(const struct route *route, const char *interface, struct text_
 
         text_append(
                 builder, "%s%s", type_word(route->type), prefix_format(&route->destination, text));
+        if (route->tos)
+                text_append(builder, " tos %#x", route->tos);
+        if (route->nexthop)
+                text_append(builder, " nhid %u", route->nexthop);
         append_device(builder, route, interface);
         append_table(builder, "table", route->table);
         if (route->source.family)

@@ -20,12 +20,9 @@
 #include <unistd.h>
 
 #include "changes.h"
-#include "daemon/reconciler.h"
-#include "kernel/fib_read.h"
-#include "policy/compute.h"
+#include "convergence.h"
 #include "test.h"
 
-#define STATE_FOLDER "/tmp/nodecryptor-stops-XXXXXX"
 #define MESSAGES_MAX 100000u
 
 static struct {
@@ -76,51 +73,7 @@ ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct so
         return (ssize_t)size;
 }
 
-static char state_folder[sizeof(STATE_FOLDER)];
 static unsigned stride = 1; /* stop before each so manieth message */
-
-static void set_device(bool up)
-{
-        static const char *const states[] = {"down", "up"};
-
-        run("ip link set " DEVICE " %s", states[up]);
-}
-
-/* One reconcile of a daemon that has just started, with the settings of one world and the nodes of
- * another. */
-static int try_reconcile(const struct world *settings, const struct world *nodes, bool complete,
-        struct error *ret_error)
-{
-        struct reconcile_result result = {};
-        struct reconciler reconciler;
-        struct error error = {};
-        const struct reconcile_input input = {
-                .settings = settings->settings,
-                .cluster = nodes->cluster,
-                .node_name = SELF,
-                .endpoint = &settings->endpoint,
-                .complete = complete,
-        };
-
-        int r;
-
-        CHECK(reconciler_init(&reconciler, state_folder, &error) >= 0);
-        r = reconciler_run(&reconciler, &input, &result);
-        *ret_error = result.error;
-        CHECK(result.in_sync == (r >= 0));
-        reconcile_result_deinit(&result);
-        reconciler_deinit(&reconciler);
-        return r;
-}
-
-static void reconcile(const struct world *settings, const struct world *nodes, bool complete)
-{
-        struct error error = {};
-
-        if (try_reconcile(settings, nodes, complete, &error) < 0)
-                printf("# %s\n", error.text);
-        CHECK_INT(error.code, 0);
-}
 
 static void set_watch(const struct probes *probes, const char *what, unsigned every)
 {
@@ -128,39 +81,6 @@ static void set_watch(const struct probes *probes, const char *what, unsigned ev
         watch.what = what;
         watch.every = every;
         watch.written = watch.end_at = 0;
-}
-
-/* The kernel holds what the world wants, and nothing of the other's layout. */
-static void check_converged(const struct world *world, const struct world *other)
-{
-        struct layout layouts[] = {policy_layout(world->settings), policy_layout(other->settings)};
-        bool same = layouts[0].table_base == layouts[1].table_base &&
-                    layouts[0].priority_base == layouts[1].priority_base;
-        struct netlink *nl = fixture_netlink(NETLINK_ROUTE);
-        struct fib wanted = {}, actual = {};
-        struct address *local = NULL;
-        struct device device = {
-                .usable = world->device_up,
-                .ifindex = if_nametoindex(DEVICE),
-                .mark = DEFAULT_MARK,
-        };
-        struct policy_input input = {
-                .settings = world->settings,
-                .cluster = world->cluster,
-                .node_name = SELF,
-                .device = &device,
-                .endpoint = &world->endpoint,
-        };
-
-        CHECK_INT(addresses_read(nl, &local, &device.n_local, NULL), 0);
-        device.local = local;
-        CHECK_INT(policy_compute(&input, &wanted), 0);
-        CHECK_INT(kernel_fib_read(nl, layouts, same ? 1 : 2, &actual, NULL), 0);
-        CHECK(fib_equal(&actual, &wanted));
-        fib_deinit(&wanted);
-        fib_deinit(&actual);
-        free(local);
-        netlink_free(nl);
 }
 
 /* The kernel as it is before the change. */
@@ -248,9 +168,7 @@ static void stop_everywhere(const struct probes *probes, const struct world *bef
 static void enter(void)
 {
         CHECK(fixture_enter());
-        world_host();
-        strcpy(state_folder, STATE_FOLDER);
-        CHECK(mkdtemp(state_folder));
+        convergence_begin();
         memset(&watch, 0, sizeof(watch));
 }
 
@@ -258,7 +176,7 @@ static void leave(struct world *before, struct world *after)
 {
         world_deinit(before);
         world_deinit(after);
-        run("rm -r %s", state_folder);
+        convergence_end();
 }
 
 /* `make` fills both worlds. */

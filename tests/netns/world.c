@@ -256,7 +256,9 @@ static enum answer ask(const struct probes *probes, const struct flow *flow)
         struct route_answer answer;
         struct error error = {};
 
-        if (route_query(probes->nl, flow, probes->lxc, &answer, &error) < 0)
+        if (route_query(probes->nl, flow, probes->lxc, &answer, &error) == -EINVAL)
+                return ANSWER_BLOCKED; /* by a blackhole */
+        if (error.code < 0)
                 printf("# cannot ask: %s\n", error.text);
         CHECK_INT(error.code, 0);
         if (answer.result < 0 || answer.type == RTN_UNREACHABLE)
@@ -287,7 +289,7 @@ size_t probes_ask(const struct probes *probes, const char *when, unsigned number
                 if ((!probe->never_clear || answer != ANSWER_CLEAR) &&
                         (!probe->always_clear || answer == ANSWER_CLEAR))
                         continue;
-                if (wrong++ < 3)
+                if (wrong++ < 3 && when)
                         say(probe, answer, when, number);
         }
         return wrong;

@@ -62,5 +62,8 @@ struct probes {
 void probes_init(
         struct probes *probes, const struct world *before, const struct world *after, size_t nodes);
 void probes_deinit(struct probes *probes);
-/* Asks the kernel for each; says on standard output what is wrong, and returns how many are. */
+/*
+ * Asks the kernel for each, and returns for how many the answer is wrong; with `when` the first are
+ * shown on standard output.
+ */
 size_t probes_ask(const struct probes *probes, const char *when, unsigned number);
