@@ -27,5 +27,7 @@
 #define MESSAGE_SNAPSHOT       "d8e9fa0b1c2d4e3f90a1b2c3d4e5f60a"
 /* The configuration: in force, refused. */
 #define MESSAGE_CONFIGURATION  "7a8b9c0d1e2f403192a3b4c5d6e7f80b"
+/* A WireGuard peer: missing, of another key, silent; or well again. */
+#define MESSAGE_PEER           "f0a1b2c3d4e54f60b7c8d9eafb0c1d0e"
 /* What the cluster's objects say contradicts itself or us. */
 #define MESSAGE_FINDING        "2e3f405162734849a5b6c7d8e9fa0b0c"

@@ -12,13 +12,30 @@
 #include "daemon/reconciler.h"
 #include "daemon/story.h"
 #include "kernel/monitor.h"
+#include "kernel/wireguard.h"
 #include "kube/client.h"
+#include "policy/carriage.h"
 #include "service/endpoints.h"
 #include "service/notify.h"
 
 /* Lower runs first: the kernel's announcements (−100, monitor.h), then a reconcile, then the rest.
  */
 #define PRIORITY_RECONCILE (-50)
+
+/* peers.c: what is known of the device's peers. */
+struct peers {
+        sd_event_source *tick; /* while the device can be asked */
+        struct wireguard_reader *reader;
+        struct carriage reading; /* while there is a reader */
+        struct carriage table;   /* the last whole one */
+        bool known;              /* that there is one */
+        uint32_t ifindex;
+        uint32_t mark; /* as the reading found it */
+        char *self;    /* our node's name; NULL: not in the cluster */
+        uint32_t due;  /* CLOCK_BOOTTIME in s: when to read next */
+        uint32_t begun;
+        unsigned attempts;
+};
 
 struct manager {
         const struct options *options;
@@ -27,6 +44,7 @@ struct manager {
         struct reconciler reconciler;
         struct knowledge knowledge;
         struct story story;
+        struct peers peers;
         struct monitor *monitor;
         struct kube_client *kube;
         struct notify *notify;
@@ -37,7 +55,6 @@ struct manager {
         sd_event_source *gather;
         sd_event_source *rescan;
         sd_event_source *retry;
-        sd_event_source *mark;    /* while the device can be asked for its mark */
         sd_event_source *settled; /* while a watch from a snapshot catches up */
         sd_event_source *save;
         sd_event_source *signals[3];
@@ -88,6 +105,12 @@ void publish_status(struct manager *m);
 bool making_progress(void *userdata);
 /* Tells the monitor which tables and priorities are ours now. */
 void watch_layouts(struct manager *m);
+
+/* peers.c */
+int peers_init(struct manager *m);
+void peers_deinit(struct manager *m);
+/* After each run of the reconciler that has looked at the device. */
+void peers_follow(struct manager *m, const struct reconcile_result *result);
 
 /* kernel_events.c: the monitor, opened and wired. Negative errno. */
 int kernel_events_init(struct manager *m);

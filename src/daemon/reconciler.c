@@ -174,6 +174,7 @@ static void count(struct run *run, const struct policy_input *input)
                 result->endpoint_local |=
                         device_has_local(input->device, &input->endpoint->addresses[i]);
         result->is_known = self != NULL;
+        result->self = self;
         result->is_control_plane = self && node_is_control_plane(self);
         result->rules = run->wanted.n_rules;
         result->routes = run->wanted.n_routes;

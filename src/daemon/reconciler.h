@@ -46,6 +46,7 @@ struct reconcile_result {
         bool is_control_plane;
         bool endpoint_local;          /* this host holds an address of the API endpoint */
         bool is_known;                /* our node is in the cluster */
+        const struct node *self;      /* it, borrowed; of a whole run only */
         struct text_builder findings; /* one a line */
         size_t n_findings;
         size_t strict_links; /* towards other nodes, with rp_filter 1 */

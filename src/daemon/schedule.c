@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "daemon/manager_private.h"
-#include "kernel/wireguard.h"
 
 /*
  * Node changes are gathered for so long before they are applied together: addresses that go from
@@ -18,9 +17,6 @@
 #define RETRY_INITIAL_USEC (1 * USEC_PER_SEC)
 #define RETRY_MAXIMUM_USEC (30 * USEC_PER_SEC)
 /* A device that is up but has no mark yet: its configuration is announced by nobody. */
-/* A mark changed on the living device, as an upgrade of Cilium does, is announced by nobody either.
- */
-#define MARK_USEC          (10 * USEC_PER_SEC)
 #define UNMARKED_USEC      (1 * USEC_PER_SEC)
 /* A watch that goes on from a snapshot first brings what was missed: quiet for so long, it has. */
 #define SETTLE_USEC        (2 * USEC_PER_SEC)
@@ -252,10 +248,7 @@ static void run_whole(struct manager *m, struct reconcile_result *result)
         sd_event_source_set_enabled(m->rescan, SD_EVENT_ONESHOT);
         m->followed = false;
         follow_endpoint(m, result->endpoint_local);
-        if (result->device_usable && result->mark_known)
-                arm(m->mark, MARK_USEC);
-        else
-                sd_event_source_set_enabled(m->mark, SD_EVENT_OFF);
+        peers_follow(m, result);
         publish_status(m);
         if (r >= 0 && !m->ready) {
                 m->ready = true;
@@ -297,19 +290,6 @@ static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         reconcile_now(userdata);
-        return 0;
-}
-
-static int on_mark(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        struct manager *m = userdata;
-        struct wireguard wireguard;
-
-        if (wireguard_read(m->story.link.ifindex, &wireguard, NULL) >= 0 &&
-                wireguard.fwmark != m->story.mark)
-                reconcile_now(m);
-        else
-                arm(m->mark, MARK_USEC);
         return 0;
 }
 
@@ -368,7 +348,7 @@ int schedule_init(struct manager *m)
         if (r >= 0)
                 r = add_timer(m, on_timer, 10 * USEC_PER_MSEC, &m->retry);
         if (r >= 0)
-                r = add_timer(m, on_mark, USEC_PER_SEC, &m->mark);
+                r = peers_init(m);
         if (r >= 0)
                 r = add_timer(m, on_settled, 100 * USEC_PER_MSEC, &m->settled);
         if (r >= 0)
@@ -380,7 +360,9 @@ int schedule_init(struct manager *m)
 void schedule_deinit(struct manager *m)
 {
         sd_event_source *sources[] = {
-                m->reconcile, m->gather, m->rescan, m->retry, m->mark, m->settled, m->save};
+                m->reconcile, m->gather, m->rescan, m->retry, m->settled, m->save};
+
+        peers_deinit(m);
 
         for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
                 sd_event_source_disable_unref(sources[i]);

@@ -21,6 +21,7 @@ void standing_set(struct standing *standing, const struct device *device, struct
         };
         standing->result.findings = (struct text_builder){};
         standing->result.written = 0;
+        standing->result.self = NULL; /* borrowed */
         policy_count_steered(wanted, standing->steered);
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/reconciler.h"
 #include "kernel/monitor.h"
 #include "kube/client.h"
+#include "policy/carriage.h"
 #include "service/status.h"
 
 struct story {
@@ -27,6 +28,7 @@ struct story {
         char record_error[512];
         char snapshot_error[512];
         char alien[160];
+        size_t other_addresses; /* further addresses of nodes, as last told */
 };
 
 void story_init(struct story *story, const struct settings *settings);
@@ -52,4 +54,6 @@ void story_nodes(struct story *story, const struct knowledge *knowledge);
 /* Has what is known of the nodes become too old, or fresh again? To be asked every minute. */
 void story_knowledge_age(struct story *story, uint64_t now);
 void story_bad_object(struct story *story, const char *name, const struct error *error);
+/* peer_story.c: the device's peers were read; NULL: nothing is known of them (any more). */
+void story_peers(struct story *story, const struct carriage *table);
 void story_api(struct story *story, enum reflector_state state, const struct error *error);

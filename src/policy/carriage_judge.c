@@ -157,10 +157,23 @@ static void follow_node(struct carriage_node *row, const struct carriage_node *b
                 row->state = row->seen;
 }
 
+/* The table is kept until the next reading: without the room that growing left. */
+static void shrink(struct carriage *carriage)
+{
+        struct carriage_peer *peers =
+                reallocarray(carriage->peers, carriage->n_peers + 1, sizeof(*peers));
+
+        if (!peers)
+                return;
+        carriage->peers = peers;
+        carriage->allocated = carriage->n_peers + 1;
+}
+
 int carriage_finish(struct carriage *carriage, const struct carriage *previous, uint32_t now)
 {
         size_t next = 0;
 
+        shrink(carriage);
         if (sort_by_key(carriage) < 0)
                 return -ENOMEM;
         carriage->read_at = now;

@@ -18,7 +18,9 @@ unsigned health_live(
 unsigned health_ready(const struct status *status, struct text_builder *builder)
 {
         if (status->in_sync) {
-                text_append(builder, "ok\n");
+                text_append(builder, "ok%s%s\n",
+                        status->peers.problems[0] ? ", but WireGuard peers: " : "",
+                        status->peers.problems);
                 return HTTP_OK;
         }
         if (status->reason[0])

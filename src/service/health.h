@@ -14,5 +14,6 @@ unsigned health_live(
 /*
  * /readyz: 200 only while what is wanted is what the kernel, read back, holds (status.in_sync);
  * 503 with the reason otherwise. In observe mode, where nothing is applied, that is seldom so.
+ * Peers that do not carry what is steered are named and change nothing: a restart would not help.
  */
 unsigned health_ready(const struct status *status, struct text_builder *builder);

@@ -91,6 +91,38 @@ static void print_device(const struct status_device *device, struct text_builder
                 device->mark_known, builder);
 }
 
+/* Absent while nothing is known: a count of 0 would say that all is well. */
+static void print_peers(const struct status_peers *peers, struct text_builder *builder)
+{
+        const struct {
+                const char *state;
+                uint64_t nodes;
+        } states[] = {
+                {"carried", peers->carried},
+                {"missing", peers->missing},
+                {"mismatched", peers->mismatched},
+                {"stale", peers->stale},
+        };
+
+        if (!peers->known)
+                return;
+        head("wireguard_nodes", "gauge",
+                "Nodes by what the device's peers do with their steered addresses: carried, "
+                "missing (no peer carries one), mismatched (a peer with another key does), stale "
+                "(the peer does not answer).",
+                builder);
+        for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+                text_append(builder, "nodecryptor_wireguard_nodes{state=\"%s\"} %" PRIu64 "\n",
+                        states[i].state, states[i].nodes);
+        gauge("wireguard_undecided_nodes",
+                "Nodes with a problem that has not lasted for 30 s yet, and is not counted.",
+                peers->undecided, builder);
+        gauge("wireguard_peers", "Peers of the device.", peers->peers, builder);
+        gauge("wireguard_unknown_peers",
+                "Peers of no CiliumNode: another cluster's (ClusterMesh), or left over.",
+                peers->unknown_peers, builder);
+}
+
 static void print_sources(const struct status *status, uint64_t now, struct text_builder *builder)
 {
         uint64_t age = status_knowledge_age(status, now);
@@ -140,6 +172,7 @@ void metrics_print(const struct status *status, uint64_t now, struct text_builde
         print_state(status, builder);
         print_counts(&status->counts, builder);
         print_device(&status->device, builder);
+        print_peers(&status->peers, builder);
         print_sources(status, now, builder);
         print_totals(status, builder);
 }

@@ -100,6 +100,8 @@ void status_line(const struct status *status, uint64_t now, struct text_builder 
         append_knowledge(status, now, builder);
         if (status->device.name[0])
                 append_device(&status->device, builder);
+        if (status->peers.problems[0])
+                text_append(builder, ", WireGuard peers: %s", status->peers.problems);
         if (status->api[0])
                 text_append(builder, ", API %s", status->api);
         text_append(builder, ", generation %" PRIu64, status->generation);

@@ -52,6 +52,20 @@ struct status_device {
         bool mark_known; /* read from the device, not assumed */
 };
 
+/* What the device's peers carry of what is steered; policy/carriage.h has the words. */
+struct status_peers {
+        bool known; /* the rest is: the device could be asked */
+        /* Nodes, by state. */
+        uint64_t carried;
+        uint64_t missing;
+        uint64_t mismatched;
+        uint64_t stale;
+        uint64_t undecided;     /* among them, those with a problem that has not lasted yet */
+        uint64_t peers;         /* of the device */
+        uint64_t unknown_peers; /* of them, those of no CiliumNode */
+        char problems[STATUS_TEXT_MAX]; /* "1 missing (worker-2), 1 stale (cp-1)"; "": none */
+};
+
 /* Counters since the start. */
 struct status_totals {
         uint64_t reconciles_ok;
@@ -73,6 +87,7 @@ struct status {
         bool control_plane;
         struct status_counts counts;
         struct status_device device;
+        struct status_peers peers;
         char api[STATUS_TEXT_MAX]; /* a word or two: "watching", "no credential yet" */
         uint64_t last_contact;     /* unix time, s, of the last answer of the API; 0: never */
         enum knowledge_source knowledge;

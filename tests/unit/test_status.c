@@ -29,6 +29,7 @@ static struct status sample(void)
                 .node_known = true,
                 .counts = {5, 3, 8, 9, 2, 14, 37, 0, 0},
                 .device = {.name = "cilium_wg0", .present = true, .up = true, .mark = 0xe00},
+                .peers = {true, 41, 42, 43, 44, 45, 46, 47, "42 missing (worker-2)"},
                 .api = "watching",
                 .last_contact = NOW - 4,
                 .knowledge = KNOWLEDGE_API,
@@ -58,7 +59,8 @@ static void lines(void)
 
         line_is(&status,
                 "Enforcing 5 nodes (3 control planes) as of 5 s ago, device cilium_wg0 up, "
-                "API watching, generation 12");
+                "WireGuard peers: 42 missing (worker-2), API watching, generation 12");
+        status.peers = (struct status_peers){};
         status.device.up = false;
         status.knowledge = KNOWLEDGE_SNAPSHOT;
         status.knowledge_at = status.snapshot_saved;
@@ -135,6 +137,13 @@ static void metrics_values(void)
         CHECK_HAS(text, "\nnodecryptor_kernel_rules 14\n");
         CHECK_HAS(text, "\nnodecryptor_kernel_routes 37\n");
         CHECK_HAS(text, "\nnodecryptor_device_up{device=\"cilium_wg0\"} 1\n");
+        CHECK_HAS(text, "\nnodecryptor_wireguard_nodes{state=\"carried\"} 41\n");
+        CHECK_HAS(text, "\nnodecryptor_wireguard_nodes{state=\"missing\"} 42\n");
+        CHECK_HAS(text, "\nnodecryptor_wireguard_nodes{state=\"mismatched\"} 43\n");
+        CHECK_HAS(text, "\nnodecryptor_wireguard_nodes{state=\"stale\"} 44\n");
+        CHECK_HAS(text, "\nnodecryptor_wireguard_undecided_nodes 45\n");
+        CHECK_HAS(text, "\nnodecryptor_wireguard_peers 46\n");
+        CHECK_HAS(text, "\nnodecryptor_wireguard_unknown_peers 47\n");
         CHECK_HAS(text, "\nnodecryptor_knowledge{source=\"api\"} 1\n");
         CHECK_HAS(text, "\nnodecryptor_knowledge_age_seconds 5\n");
         CHECK_HAS(text, "\nnodecryptor_api_last_contact_timestamp_seconds 1699999996\n");
@@ -167,7 +176,8 @@ static void metrics_labels_are_escaped(void)
         struct status status = {.device.name = "a\"b\\c\nd"};
         _cleanup_free_ char *text = metrics_of(&status);
 
-        /* Nothing is known: it has no age. */
+        /* Nothing is known: it has no age, and the peers are not counted. */
+        CHECK(!strstr(text, "nodecryptor_wireguard"));
         CHECK(!strstr(text, "nodecryptor_knowledge_age_seconds"));
         CHECK_HAS(text, "{device=\"a\\\"b\\\\c\\nd\"} 0\n");
 }
@@ -243,6 +253,9 @@ static void health(void)
         health_says(health_ready(&status, &builder), 503, &builder,
                 "observe mode: the wanted policy is not applied\n");
         status = sample();
+        health_says(health_ready(&status, &builder), 200, &builder,
+                "ok, but WireGuard peers: 42 missing (worker-2)\n");
+        status.peers = (struct status_peers){};
         health_says(health_ready(&status, &builder), 200, &builder, "ok\n");
         /* The kernel read back counts, not what the state is called. */
         status.in_sync = false;
