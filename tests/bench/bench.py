@@ -24,9 +24,14 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(REPOSITORY, "tests", "lib")]
+import client  # noqa: E402
 import netns  # noqa: E402
+import paths  # noqa: E402
+import programming  # noqa: E402
+import whole  # noqa: E402
 
-SECTIONS = ("paths", "programming", "daemon", "client")
+# Each has measure(setting) → what goes into the JSON, and tables(that, short) → [Table]
+SECTIONS = {"paths": paths, "programming": programming, "daemon": whole, "client": client}
 SIZES = {"paths": (10, 100, 1000, 5000, 20000), "programming": (10, 1000, 5000, 20000),
          "daemon": (10, 5000, 20000), "client": (100, 5000, 20000)}
 PROGRAMS = ("tests/bench/follow", "tests/bench/paths", "tests/bench/programming",
@@ -48,7 +53,8 @@ class Setting:
         self.original_max = options.original_max
         self.joins = 1 if quick else 10
         self.starts = 1 if quick else 7
-        self.idle = 1 if quick else 60          # seconds
+        self.idle = 1 if quick else 60          # seconds, at one size
+        self.idle_at = 5000 if 5000 in self.sizes else self.sizes[-1]
         self.events = 20 if quick else 1000
 
     @staticmethod
@@ -71,46 +77,14 @@ def processor():
     return platform.machine()
 
 
-def run_section(name, setting):
-    """(what goes into the JSON, tables)."""
-    if name == "paths":
-        import paths
-        rows, policies = paths.measure(setting)
-        return {"rows": rows, "policies": policies}
-    if name == "programming":
-        import programming
-        return programming.measure(setting)
-    if name == "daemon":
-        import whole
-        return whole.measure(setting)
-    import client
-    return client.measure(setting)
-
-
-def section_tables(name, result, markdown):
-    """In Markdown, for people in a hurry, IPv4 stands for both."""
-    if name == "paths":
-        import paths
-        return paths.tables(result["rows"], result["policies"], (4,) if markdown else (4, 6))
-    if name == "programming":
-        import programming
-        return programming.tables(result)
-    if name == "daemon":
-        import whole
-        return whole.tables(result)
-    import client
-    return client.tables(result)
-
-
 def print_results(results, options):
     host = results["host"]
     head = (f"{host['processor']}, Linux {host['kernel']}, {options.rounds} rounds; "
             "medians and (quartiles)")
     print(head + "\n")
-    for name in SECTIONS:
-        if name in results:
-            for table in section_tables(name, results[name], options.markdown):
-                print((table.markdown() if options.markdown else table.text()) + "\n", flush=True)
+    for name, section in SECTIONS.items():
+        for table in section.tables(results[name], options.markdown) if name in results else ():
+            print((table.markdown() if options.markdown else table.text()) + "\n", flush=True)
     if any(nodes > options.original_max for nodes in options.sizes or SIZES["paths"]):
         print(f"The original is measured up to {options.original_max:,} nodes: its rules take the "
               "kernel\nthe square of their number to write, 40 s at 20,000.")
@@ -123,7 +97,7 @@ def parse_arguments():
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")])
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--original-max", type=int, default=5000)
     parser.add_argument("--section", action="append", choices=SECTIONS, default=[])
     parser.add_argument("--work", required=True, help=argparse.SUPPRESS)
@@ -143,9 +117,9 @@ def main():
     netns.isolate()
     results = {"host": {"processor": processor(), "kernel": platform.release(),
                         "processors": os.cpu_count(), "rounds": options.rounds}}
-    for name in SECTIONS:
+    for name, section in SECTIONS.items():
         if not options.section or name in options.section:
-            results[name] = run_section(name, Setting(options, name, build))
+            results[name] = section.measure(Setting(options, name, build))
     print_results(results, options)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

@@ -95,7 +95,7 @@ def measure(setting):
     return {"lists": lists, "events": events}
 
 
-def tables(result):
+def tables(result, short):
     lists = Table("The API client's list, memory in MiB",
                   ["nodes", "gzip", "seconds", "cpu", "peak", "resident", "anonymous", "file",
                    "malloc used", "taken"])

@@ -4,17 +4,22 @@
     host.write("nodecryptor") → {"rules":…, "routes":…, "milliseconds":…}
     host.delete()
 
-Its links (ifb) drop what they are given to send without a further look, so that what is timed is
-the way to them. Addresses and names are those of course.h.
+Its links drop what they are given to send without a further look, so that what is timed is the way
+to them. The device is a tun that nobody reads: as WireGuard, a point-to-point link without headers.
+Addresses and names are those of course.h.
 """
 
+import fcntl
 import ipaddress
 import json
+import os
+import struct
 
 from netns import Namespace
 
 DEVICE, UPLINK, PODS = "cilium_wg0", "eth0", "pods0"
 SINKS = ("ifb", "dummy")                # the first one that the kernel has
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454ca, 1, 0x1000
 
 
 def node_address(family, number):
@@ -30,14 +35,12 @@ def pod_prefix(family, number):
 
 
 class Host:
-    def __init__(self, name, nodes, programs, tunnel=None):
-        """`tunnel`: the kind of the device, where a sink would not be taken for WireGuard."""
+    def __init__(self, name, nodes, programs, device=True):
         self.nodes, self.programs = nodes, programs
         self.ns = Namespace(name)
         for link in (UPLINK, PODS):
             self.add_sink(link)
-        if tunnel is None:
-            self.add_sink(DEVICE)
+        self.tun = self.add_device() if device else None
         for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             self.ns.sysctl(key, 1)
         for key in ("all", "default", UPLINK, PODS):
@@ -52,16 +55,31 @@ class Host:
         self.ns.run("tc", "qdisc", "replace", "dev", link, "root", "noqueue")
         self.ns.ip(f"link set {link} arp off up")
 
+    def add_device(self):
+        """The device; it is there as long as the file that is returned."""
+        request = struct.pack("16sH22x", DEVICE.encode(), IFF_TUN | IFF_NO_PI)
+        with self.ns.entered():
+            tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+            fcntl.ioctl(tun, TUNSETIFF, request)
+        self.ns.run("tc", "qdisc", "replace", "dev", DEVICE, "root", "noqueue")
+        self.ns.ip(f"link set {DEVICE} txqueuelen 0 up")
+        return tun
+
     def configure(self):
-        own = {family: node_address(family, self.nodes) for family in (4, 6)}
-        self.ns.ip(f"address add {own[4]}/12 dev {UPLINK}")
-        self.ns.ip(f"address add {own[6]}/64 dev {UPLINK} nodad")
-        for family, gateway in ((4, "172.31.255.254"), (6, "fd00:10::ffff:fffe")):
+        """One gateway leads to everything: a neighbour for each node would be measured as well."""
+        for family, address, network, gateway in (
+                (4, "/12", "172.16.0.0/12", "172.31.255.254"),
+                (6, "/64 nodad", "fd00:10::/64", "fd00:10::ffff:fffe")):
+            own = node_address(family, self.nodes)
+            self.ns.ip(f"address add {own}{address} noprefixroute dev {UPLINK}")
             self.ns.ip(f"-{family} route add {pod_prefix(family, self.nodes)} dev {PODS}")
-            self.ns.ip(f"-{family} route add default via {gateway} dev {UPLINK}")
+            for destination in (network, "default"):
+                self.ns.ip(f"-{family} route add {destination} via {gateway} dev {UPLINK} onlink")
 
     def write(self, contender):
         return json.loads(self.ns.run(f"{self.programs}/write", contender, str(self.nodes)))
 
     def delete(self):
+        if self.tun is not None:
+            os.close(self.tun)
         self.ns.delete()

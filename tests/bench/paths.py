@@ -1,11 +1,10 @@
 """Section "paths": what a policy costs each packet, by paths.c.
 
-    rows, policies = measure(setting)
-
 Each row is one meter on one course: the nanoseconds of a packet under each contender, and the ratio
-to "rule", round by round in the same run. Where the packets leave is checked.
-"a node" is always the same one, "any node" another one each time: then the routes of all of them have
-to come out of the caches, where without a policy there is one route for all.
+to "rule", round by round in the same run: of lookups the ratio of the times, of packets that of the
+rates. Where the packets leave is checked.
+"a node" is always the same one, "any node" another one each time: then the routes of all of them
+have to come out of the caches, where without a policy there is one route for all.
 """
 
 import json
@@ -15,9 +14,9 @@ from host import DEVICE, UPLINK, Host
 
 CONTENDERS = ("none", "rule", "original", "nodecryptor", "many")
 STEERING = CONTENDERS[2:]
-METERS = {"lookup": "ns a route lookup (forwarded packet, bpf_fib_lookup)",
-          "sent": "ns a packet sent (UDP, unconnected)",
-          "forwarded": "ns a packet forwarded (UDP)"}
+METERS = {"lookup": "Route lookups of a forwarded packet (bpf_fib_lookup): ns",
+          "sent": "Packets sent (UDP, unconnected socket): thousands a second on one core",
+          "forwarded": "Packets forwarded (UDP): thousands a second on one core"}
 COURSES = ("node", "nodes", "pod", "pods", "internet")
 TITLES = {"node": "a node", "nodes": "any node", "pod": "a pod", "pods": "any pod",
           "internet": "internet"}
@@ -65,22 +64,68 @@ def measure(setting):
         setting.progress(f"paths: {nodes} nodes")
         for host in hosts.values():
             host.delete()
-    return rows, policies
+    return {"rows": rows, "policies": policies}
 
 
-def tables(rows, policies, families):
-    shown = []
-    for meter, title in METERS.items():
-        table = Table(title, ["to", "nodes", *CONTENDERS, "nodecryptor : rule", "many : rule"])
-        for row in rows:
-            if row["meter"] == meter and row["family"] in families:
-                table.add(f"{TITLES[row['course']]}, IPv{row['family']}", f"{row['nodes']:,}",
-                          *(number(row["ns"].get(name, {}).get("median")) for name in CONTENDERS),
-                          ratio_text(row["ratio"]["nodecryptor"]), ratio_text(row["ratio"]["many"]))
-        shown.append(table)
+def figure(row, name):
+    """As it is shown: ns, or thousands a second."""
+    if name not in row["ns"]:
+        return "-"
+    ns = row["ns"][name]["median"]
+    return number(ns if row["meter"] == "lookup" else 1e6 / ns)
+
+
+def ratio(row, name):
+    value = row["ratio"][name]
+    if row["meter"] != "lookup":
+        value = {"median": 1 / value["median"], "low": 1 / value["high"], "high": 1 / value["low"]}
+    return ratio_text(value)
+
+
+def destination(row):
+    return TITLES[row["course"]] + (", IPv6" if row["family"] == 6 else "")
+
+
+def rule_counts(policies):
     table = Table("Rules in the kernel, both families", ["nodes", *CONTENDERS])
     for nodes in dict.fromkeys(policy["nodes"] for policy in policies):
         rules = {policy["contender"]: policy["rules"] for policy in policies
                  if policy["nodes"] == nodes}
         table.add(f"{nodes:,}", *(rules.get(name, "-") for name in CONTENDERS))
-    return [*shown, table]
+    return table
+
+
+def full_tables(rows):
+    shown = []
+    for meter, title in METERS.items():
+        table = Table(title, ["to", "nodes", *CONTENDERS, "nodecryptor : rule", "many : rule"])
+        for row in sorted((row for row in rows if row["meter"] == meter),
+                          key=lambda row: (row["family"], COURSES.index(row["course"]))):
+            table.add(destination(row), f"{row['nodes']:,}",
+                      *(figure(row, name) for name in CONTENDERS), ratio(row, "nodecryptor"),
+                      ratio(row, "many"))
+        shown.append(table)
+    return shown
+
+
+def short_table(rows):
+    """One for people: the larger clusters, IPv6 for one size of them."""
+    sizes = sorted({row["nodes"] for row in rows})
+    sizes = [nodes for nodes in sizes if nodes >= 1000] or sizes
+    table = Table("none / rule / original / nodecryptor",
+                  ["to", "nodes", "lookup, ns", "sent, thousands/s", "forwarded, thousands/s"])
+    for family in (4, 6):
+        for course in COURSES:
+            for nodes in sizes if family == 4 else sizes[len(sizes) // 2:][:1]:
+                found = {row["meter"]: row for row in rows if row["nodes"] == nodes and
+                         (row["family"], row["course"]) == (family, course)}
+                cells = [" / ".join(figure(found[meter], name) for name in CONTENDERS[:4])
+                         for meter in METERS]
+                table.add(destination(found["lookup"]), f"{nodes:,}", *cells)
+    return table
+
+
+def tables(result, short):
+    rows = result["rows"]
+    return [*([short_table(rows)] if short else full_tables(rows)),
+            rule_counts(result["policies"])]

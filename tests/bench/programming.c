@@ -4,7 +4,8 @@
  *
  *     programming NODES ROUNDS FOLDER [original]
  *
- * Three contenders take turns, round by round: "nodecryptor", the daemon's reconciler as it is;
+ * Three contenders take turns, round by round: "nodecryptor", the daemon's reconciler as it is (for
+ * joins and leaves with what the daemon keeps of the nodes beside it);
  * "floor", the same objects by floor.h; with the third argument "original", the script's rules by
  * floor.h. FOLDER is for the reconciler's record. Prints one JSON object a line:
  *
@@ -40,6 +41,8 @@ struct programming {
         uint32_t rounds;
         bool with_original;
         struct reconciler reconciler;
+        struct claims claims;
+        struct node_changes changes;
 };
 
 static void print_step(const char *step, const char *contender, uint64_t begin, size_t messages)
@@ -47,6 +50,9 @@ static void print_step(const char *step, const char *contender, uint64_t begin, 
         printf("{\"step\":\"%s\",\"contender\":\"%s\",\"milliseconds\":%.4f,\"messages\":%zu}\n",
                 step, contender, (double)(clock_ns() - begin) / 1e6, messages);
 }
+
+/* One after the other in a round: the first finds the caches cold. */
+#define CHANGES 5
 
 /* A tun device, as wireguard-go's: it is there as long as the program runs. */
 static int make_device(struct error *error)
@@ -72,19 +78,24 @@ static int set_device(bool up, struct error *error)
         return 0;
 }
 
-/* One run of the reconciler; `step` NULL: not timed. */
-static int reconcile(struct programming *p, const char *step, struct error *error)
+static struct reconcile_input input(const struct programming *p)
 {
-        const struct reconcile_input input = {
+        return (struct reconcile_input){
                 .settings = p->bench.settings,
                 .cluster = p->bench.cluster,
                 .node_name = p->bench.self,
                 .endpoint = &p->bench.endpoint,
                 .complete = true,
         };
+}
+
+/* One whole run of the reconciler; `step` NULL: not timed. */
+static int reconcile(struct programming *p, const char *step, struct error *error)
+{
+        const struct reconcile_input in = input(p);
         struct reconcile_result result = {};
         uint64_t begin = clock_ns();
-        int r = reconciler_run(&p->reconciler, &input, &result);
+        int r = reconciler_run(&p->reconciler, &in, &result);
 
         if (step && r >= 0)
                 print_step(step, "nodecryptor", begin, result.written);
@@ -96,28 +107,36 @@ static int reconcile(struct programming *p, const char *step, struct error *erro
         return r;
 }
 
+/*
+ * The node comes (`after` taken) or goes, as the manager has it from the API client: into what it
+ * knows, and by a partial run into the kernel.
+ */
+static int change(struct programming *p, const char *step, struct node *before, struct node *after,
+        struct error *error)
+{
+        const struct reconcile_input in = input(p);
+        struct reconcile_result result = {};
+        uint64_t begin = clock_ns();
+        bool done;
+
+        claims_change(&p->claims, before, after);
+        node_changes_add(&p->changes, before, after);
+        if (after && cluster_put(p->bench.cluster, after) < 0)
+                return error_set(error, -ENOMEM, "out of memory");
+        if (before)
+                cluster_remove(p->bench.cluster, before->name);
+        done = reconciler_run_partial(&p->reconciler, &in, &p->changes, &p->claims, &result);
+        print_step(step, "nodecryptor", begin, result.written);
+        node_changes_clear(&p->changes);
+        reconcile_result_deinit(&result);
+        return done ? 0 : error_set(error, -EIO, "%s: not by a partial run", step);
+}
+
 static int begin_reconciler(struct programming *p, struct error *error)
 {
         int r = reconciler_init(&p->reconciler, p->folder, error);
 
         return r < 0 ? r : 0;
-}
-
-/* Not a part of what is timed: the cluster is the API client's work. */
-static int grow(struct programming *p, struct error *error)
-{
-        struct node *node = bench_node_new(p->bench.nodes + 1);
-        int r = node ? cluster_put(p->bench.cluster, node) : -ENOMEM;
-
-        return r < 0 ? error_set(error, r, "%s", strerror(-r)) : 0;
-}
-
-static void shrink(struct programming *p)
-{
-        char name[32];
-
-        snprintf(name, sizeof(name), "node-%05u", p->bench.nodes + 1);
-        cluster_remove(p->bench.cluster, name);
 }
 
 static int take(struct programming *p, const struct fib *fib, enum floor_verb verb,
@@ -161,6 +180,24 @@ static int bounce(struct error *error)
         return r < 0 ? r : set_device(true, error);
 }
 
+static int run_changes(struct programming *p, struct error *error)
+{
+        struct node *node = bench_node_new(p->bench.nodes + 1);
+        int r = node ? claims_count(&p->claims, p->bench.cluster) : -ENOMEM;
+
+        if (r < 0) {
+                node_free(node);
+                return error_set(error, r, "%s", strerror(-r));
+        }
+        for (int i = 0; r >= 0 && i < CHANGES; i++) {
+                r = change(p, "join", NULL, node_ref(node), error);
+                if (r >= 0)
+                        r = change(p, "leave", node, NULL, error);
+        }
+        node_free(node);
+        return r;
+}
+
 static int run_ours(struct programming *p, struct error *error)
 {
         int r = begin_reconciler(p, error);
@@ -173,13 +210,7 @@ static int run_ours(struct programming *p, struct error *error)
         if (r >= 0)
                 r = reconcile(p, "restart", error);
         if (r >= 0)
-                r = grow(p, error);
-        if (r >= 0)
-                r = reconcile(p, "join", error);
-        if (r >= 0) {
-                shrink(p);
-                r = reconcile(p, "leave", error);
-        }
+                r = run_changes(p, error);
         if (r >= 0)
                 r = set_device(false, error);
         if (r >= 0)
@@ -213,6 +244,22 @@ static int subtract(const struct fib *more, const struct fib *less, struct fib *
                         r = fib_add_rule(ret, &more->rules[i]);
         }
         return r;
+}
+
+static int grow(struct programming *p, struct error *error)
+{
+        struct node *node = bench_node_new(p->bench.nodes + 1);
+        int r = node ? cluster_put(p->bench.cluster, node) : -ENOMEM;
+
+        return r < 0 ? error_set(error, r, "%s", strerror(-r)) : 0;
+}
+
+static void shrink(struct programming *p)
+{
+        char name[32];
+
+        snprintf(name, sizeof(name), "node-%05u", p->bench.nodes + 1);
+        cluster_remove(p->bench.cluster, name);
 }
 
 /* The objects of one node more. */
@@ -262,10 +309,11 @@ static int run_written(
                 r = error_set(error, -ENOMEM, "out of memory");
         if (r >= 0)
                 r = take(p, &fib, FLOOR_WRITE, "first", name, error);
-        if (r >= 0)
+        for (int i = 0; r >= 0 && i < CHANGES; i++) {
                 r = take(p, &joined, FLOOR_WRITE, "join", name, error);
-        if (r >= 0)
-                r = take(p, &joined, FLOOR_DELETE, "leave", name, error);
+                if (r >= 0)
+                        r = take(p, &joined, FLOOR_DELETE, "leave", name, error);
+        }
         if (r >= 0)
                 r = bounce(error);
         if (r >= 0)
@@ -307,6 +355,7 @@ int main(int argc, char **argv)
         }
         p.rounds = (uint32_t)strtoul(argv[2], NULL, 10);
         p.folder = argv[3];
+        claims_init(&p.claims, 1);
         r = netlink_new(NETLINK_ROUTE, &p.nl);
         p.floor = floor_new();
         if (r >= 0)
@@ -314,6 +363,7 @@ int main(int argc, char **argv)
                             : -errno;
         if (r >= 0)
                 r = run(&p, &error);
+        claims_deinit(&p.claims);
         bench_cluster_deinit(&p.bench);
         if (p.floor)
                 floor_free(p.floor);

@@ -22,7 +22,7 @@ def rounds_for(setting, nodes):
 
 
 def measure_size(setting, nodes):
-    host = Host(f"programming-{nodes}", nodes, setting.programs, tunnel="tun")
+    host = Host(f"programming-{nodes}", nodes, setting.programs, device=False)
     folder = os.path.join(setting.work, f"record-{nodes}")
     os.makedirs(folder)
     rounds = rounds_for(setting, nodes)
@@ -56,7 +56,7 @@ def measure(setting):
     return rows
 
 
-def tables(rows):
+def tables(rows, short):
     table = Table("Writing a policy, ms, both families",
                   ["step", "nodes", *CONTENDERS, "nodecryptor : floor", "written"])
     for step, title in STEPS.items():
