@@ -1,12 +1,14 @@
 #include "basics/prefix.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "basics/sort.h"
 #include "basics/text.h"
 
 int family_index(int family)
@@ -52,11 +54,38 @@ const char *address_format(const struct address *address, char buffer[static ADD
         return buffer;
 }
 
+/* Where large tables are sorted, a memcmp(3) of a few bytes is most of the work. */
+static int compare_u32(const uint8_t *a, const uint8_t *b)
+{
+        uint32_t x, y;
+
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        return (be32toh(x) > be32toh(y)) - (be32toh(x) < be32toh(y));
+}
+
+static int compare_u64(const uint8_t *a, const uint8_t *b)
+{
+        uint64_t x, y;
+
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        return (be64toh(x) > be64toh(y)) - (be64toh(x) < be64toh(y));
+}
+
 int address_compare(const struct address *a, const struct address *b)
 {
+        int r;
+
         if (a->family != b->family)
                 return a->family < b->family ? -1 : 1;
-        return memcmp(a->bytes, b->bytes, address_size(a->family));
+        switch (a->family) {
+        case AF_INET: return compare_u32(a->bytes, b->bytes);
+        case AF_INET6:
+                r = compare_u64(a->bytes, b->bytes);
+                return r != 0 ? r : compare_u64(a->bytes + 8, b->bytes + 8);
+        default: return 0;
+        }
 }
 
 bool address_equal(const struct address *a, const struct address *b)
@@ -207,9 +236,7 @@ size_t prefix_sort_unique(struct prefix *prefixes, size_t n)
 {
         size_t kept = 0;
 
-        if (n == 0)
-                return 0;
-        qsort(prefixes, n, sizeof(*prefixes), prefix_compare_void);
+        sort_runs(prefixes, n, sizeof(*prefixes), prefix_compare_void);
         for (size_t i = 0; i < n; i++)
                 if (kept == 0 || !prefix_equal(&prefixes[kept - 1], &prefixes[i]))
                         prefixes[kept++] = prefixes[i];

@@ -213,11 +213,9 @@ static int add_sink(struct computation *c, enum layout_table table, const struct
 /* What stands under a device route, or alone, and lets nothing out. */
 static int add_block(struct computation *c, enum layout_table table, const struct prefix *prefix)
 {
-        int r = add_twin(c, table, prefix);
+        int r = table == LAYOUT_TABLE_NODES ? add_sink(c, table, prefix) : 0;
 
-        if (r >= 0 && table == LAYOUT_TABLE_NODES)
-                r = add_sink(c, table, prefix);
-        return r;
+        return r < 0 ? r : add_twin(c, table, prefix);
 }
 
 static int add_steered(
@@ -233,15 +231,15 @@ static int add_steered(
 
                 if (route.family != family)
                         continue;
-                if (twins)
-                        r = add_block(c, table, &set->items[i]);
-                if (r >= 0 && usable) {
+                if (usable) {
                         route.type = RTN_UNICAST;
                         route.scope = family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
                         route.oif = c->input->device->ifindex;
                         route.source = source;
                         r = fib_add_route(c->fib, &route);
                 }
+                if (r >= 0 && twins)
+                        r = add_block(c, table, &set->items[i]);
                 if (r < 0)
                         return r;
         }
@@ -324,7 +322,9 @@ static int compute(const struct policy_input *input, const struct steering *stee
                 .steering = steering,
                 .fib = ret,
         };
-        int r = 0;
+        /* At most two for each pod prefix, three for each address. */
+        int r = fib_reserve_routes(ret, 2 * steering->pods.n + 3 * steering->nodes.n +
+                                                2 * (steering->local.n + steering->guard.n));
 
         for (int i = 0; r >= 0 && i < FAMILY_MAX; i++) {
                 int family = family_from_index((enum family_index)i);

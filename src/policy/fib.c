@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "basics/array.h"
+#include "basics/sort.h"
 
 /* −1, 0 or 1, as qsort(3) wants it; the first difference decides. */
 #define COMPARE(a, b)                              \
@@ -81,6 +82,20 @@ bool route_is_sink(const struct route *route)
         return route->metric == SINK_METRIC;
 }
 
+int fib_reserve_routes(struct fib *fib, size_t n)
+{
+        struct route *grown;
+
+        if (fib->n_routes + n <= fib->allocated_routes)
+                return 0;
+        grown = reallocarray(fib->routes, fib->n_routes + n, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        fib->routes = grown;
+        fib->allocated_routes = fib->n_routes + n;
+        return 0;
+}
+
 int fib_add_rule(struct fib *fib, const struct rule *rule)
 {
         if (!ARRAY_RESERVE(fib->rules, fib->allocated_rules, fib->n_rules + 1))
@@ -109,10 +124,8 @@ static int route_compare_void(const void *a, const void *b)
 
 void fib_sort(struct fib *fib)
 {
-        if (fib->n_rules > 0)
-                qsort(fib->rules, fib->n_rules, sizeof(fib->rules[0]), rule_compare_void);
-        if (fib->n_routes > 0)
-                qsort(fib->routes, fib->n_routes, sizeof(fib->routes[0]), route_compare_void);
+        sort_runs(fib->rules, fib->n_rules, sizeof(fib->rules[0]), rule_compare_void);
+        sort_runs(fib->routes, fib->n_routes, sizeof(fib->routes[0]), route_compare_void);
 }
 
 void fib_deinit(struct fib *fib)

@@ -72,6 +72,8 @@ struct fib {
         size_t allocated_routes;
 };
 
+/* Room for so many routes more, where their number is known. −ENOMEM. */
+int fib_reserve_routes(struct fib *fib, size_t n);
 /* Append a copy. −ENOMEM. */
 int fib_add_rule(struct fib *fib, const struct rule *rule);
 int fib_add_route(struct fib *fib, const struct route *route);

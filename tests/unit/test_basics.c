@@ -6,6 +6,7 @@
 #include "basics/error.h"
 #include "basics/fileio.h"
 #include "basics/prefix.h"
+#include "basics/sort.h"
 #include "basics/text.h"
 #include "basics/util.h"
 #include "test.h"
@@ -222,8 +223,76 @@ static void files_are_written_whole(void)
         CHECK(unlink(path) == 0 && unlink(fifo) == 0 && rmdir(folder) == 0);
 }
 
+struct item {
+        unsigned key, place;
+};
+
+static int item_compare(const void *a, const void *b)
+{
+        const struct item *x = a, *y = b;
+
+        return (x->key > y->key) - (x->key < y->key);
+}
+
+/* Of so many runs, each ascending; 0: no order at all. */
+static void check_sorted(size_t n, size_t runs)
+{
+        static struct item items[1000];
+        static unsigned counts[500], sorted[500];
+        unsigned random = 7;
+
+        CHECK(n <= 1000);
+        memset(counts, 0, sizeof(counts));
+        memset(sorted, 0, sizeof(sorted));
+        for (size_t i = 0; i < n; i++) {
+                random = random * 1664525u + 1013904223u;
+                items[i].key = runs == 0 ? (random >> 8) % 500 : (unsigned)(i * runs % n * 499 / n);
+                items[i].place = (unsigned)i;
+                counts[items[i].key]++;
+        }
+        sort_runs(items, n, sizeof(items[0]), item_compare);
+        for (size_t i = 0; i < n; i++) {
+                sorted[items[i].key]++;
+                if (i == 0)
+                        continue;
+                CHECK(items[i - 1].key <= items[i].key);
+                CHECK(items[i - 1].key < items[i].key || items[i - 1].place < items[i].place);
+        }
+        CHECK(memcmp(counts, sorted, sizeof(counts)) == 0);
+}
+
+static void runs_are_sorted(void)
+{
+        for (size_t n = 0; n < 70; n++)
+                for (size_t runs = 0; runs < 9; runs++)
+                        check_sorted(n, runs);
+        check_sorted(1000, 0);
+        check_sorted(1000, 1);
+        check_sorted(1000, 7);
+}
+
+static void addresses_have_an_order(void)
+{
+        static const char *const texts[] = {"0.0.0.1", "9.255.255.255", "10.0.0.0", "10.0.0.255",
+                "10.0.1.0", "128.0.0.0", "255.0.0.1", "::1", "::1:0:0:0:0", "fd00::", "fd00::80",
+                "fd00::8000:0", "fd00:0:0:1::", "ff00::"};
+        struct address a, b;
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+                for (size_t j = 0; j < ARRAY_SIZE(texts); j++) {
+                        CHECK_INT(address_parse(texts[i], &a), 0);
+                        CHECK_INT(address_parse(texts[j], &b), 0);
+                        CHECK_INT(address_compare(&a, &b), (i > j) - (i < j));
+                        CHECK_INT(address_equal(&a, &b), i == j);
+                }
+        a = b = (struct address){};
+        b.bytes[0] = 1; /* of no family: no address, whatever the bytes */
+        CHECK(address_equal(&a, &b));
+}
+
 TEST_MAIN(TEST(prefixes_are_parsed_and_printed), TEST(prefixes_cover_and_overlap),
-        TEST(prefixes_sort_without_duplicates), TEST(special_addresses_are_known),
-        TEST(numbers_are_strict), TEST(object_names_are_checked), TEST(texts_grow),
-        TEST(arrays_grow_and_are_zeroed), TEST(backoff_doubles_up_to_its_maximum),
-        TEST(errors_carry_words), TEST(files_are_written_whole))
+        TEST(prefixes_sort_without_duplicates), TEST(runs_are_sorted),
+        TEST(addresses_have_an_order), TEST(special_addresses_are_known), TEST(numbers_are_strict),
+        TEST(object_names_are_checked), TEST(texts_grow), TEST(arrays_grow_and_are_zeroed),
+        TEST(backoff_doubles_up_to_its_maximum), TEST(errors_carry_words),
+        TEST(files_are_written_whole))
