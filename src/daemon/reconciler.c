@@ -3,6 +3,7 @@
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/standing.h"
 #include "kernel/fib_apply.h"
@@ -60,6 +61,14 @@ void reconciler_deinit(struct reconciler *reconciler)
 void reconcile_result_deinit(struct reconcile_result *result)
 {
         text_deinit(&result->findings);
+}
+
+uint64_t reconciler_clock(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static bool same_layout(const struct layout *a, const struct layout *b)
@@ -180,25 +189,37 @@ static void count(struct run *run, const struct policy_input *input)
         result->routes = run->wanted.n_routes;
 }
 
-static int compute(struct run *run)
+static struct policy_input policy_input(const struct run *run)
 {
-        const struct policy_input input = {
+        return (struct policy_input){
                 .settings = run->input->settings,
                 .cluster = run->input->cluster,
                 .node_name = run->input->node_name,
                 .device = &run->device,
                 .endpoint = run->input->endpoint,
         };
+}
+
+static int compute(struct run *run)
+{
+        const struct policy_input input = policy_input(run);
         int r = policy_compute(&input, &run->wanted);
 
-        if (r >= 0)
-                r = describe_findings(run, &input);
-        if (r < 0)
-                return error_set(&run->result->error, r, "out of memory");
+        return r < 0 ? error_set(&run->result->error, r, "out of memory") : 0;
+}
+
+/* What is there to tell of it; the kernel need not wait for that. */
+static int describe(struct run *run)
+{
+        const struct policy_input input = policy_input(run);
+        int r = describe_findings(run, &input);
+
         reverse_path_judge(
                 &run->reconciler->reverse_path, run->reconciler->route, &input, run->result);
         count(run, &input);
-        return 0;
+        return r < 0 && run->result->error.code == 0
+                       ? error_set(&run->result->error, r, "out of memory")
+                       : r;
 }
 
 static int read_kernel(struct run *run)
@@ -248,6 +269,7 @@ static int step_family(struct run *run, int family, bool apply)
         result->pending += steps.n;
         if (apply && steps.n > 0) {
                 r = kernel_fib_apply(run->reconciler->route, &steps, &applied);
+                result->written_at = reconciler_clock();
                 result->written += applied.written;
                 result->failed += applied.failed;
                 if (r < 0 && result->error.code == 0)
@@ -408,17 +430,10 @@ static int apply_links(struct run *run)
         return r < 0 ? r : apply_noop_route(run);
 }
 
-static int run_all(struct run *run)
+static int run_kernel(struct run *run)
 {
-        int r = read_device(run);
+        int r = read_kernel(run);
 
-        if (r < 0)
-                return r;
-        run->device.sink = reverse_path_prepare(
-                &run->reconciler->reverse_path, run->reconciler->route, run->input, run->result);
-        r = compute(run);
-        if (r >= 0)
-                r = read_kernel(run);
         if (r < 0)
                 return r;
         if (run->input->settings->mode == MODE_OBSERVE) {
@@ -430,6 +445,22 @@ static int run_all(struct run *run)
         r = enforce(run);
         count_aliens(run); /* of what was read last: those that were holes are gone by then */
         return r < 0 ? r : apply_links(run);
+}
+
+static int run_all(struct run *run)
+{
+        int r = read_device(run), described;
+
+        if (r < 0)
+                return r;
+        run->device.sink = reverse_path_prepare(
+                &run->reconciler->reverse_path, run->reconciler->route, run->input, run->result);
+        r = compute(run);
+        if (r < 0)
+                return r;
+        r = run_kernel(run);
+        described = describe(run);
+        return r < 0 ? r : described;
 }
 
 int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *input,

@@ -39,6 +39,7 @@ struct reconcile_result {
         size_t pending; /* steps that observe mode did not take, or that are left */
         size_t written;
         size_t failed;
+        uint64_t written_at; /* CLOCK_MONOTONIC in µs, of the last step taken; 0: there was none */
         size_t rules, routes; /* wanted */
         size_t aliens;        /* in our band or tables, not ours, left alone */
         size_t pods, nodes;   /* steered prefixes and addresses */

@@ -201,7 +201,8 @@ static void ran(struct manager *m, struct reconcile_result *result, int code, ui
 {
         uint64_t end = monotonic_usec();
 
-        m->story.status.last_delay_usec = m->due_since > 0 ? end - m->due_since : 0;
+        if (result->written_at > 0 && m->due_since > 0)
+                m->story.status.last_delay_usec = result->written_at - m->due_since;
         sd_event_source_set_enabled(m->gather, SD_EVENT_OFF);
         knowledge_applied(&m->knowledge);
         m->due_since = 0;

@@ -22,6 +22,7 @@ void standing_set(struct standing *standing, const struct device *device, struct
         standing->result.findings = (struct text_builder){};
         standing->result.written = 0;
         standing->result.self = NULL; /* borrowed */
+        standing->result.written_at = 0;
         policy_count_steered(wanted, standing->steered);
 }
 
@@ -54,6 +55,8 @@ static bool step_family(struct reconciler *reconciler, const struct layout *layo
                 return false;
         if (steps.n > 0 && kernel_fib_apply(reconciler->route, &steps, &applied) < 0)
                 applied.failed = 1;
+        if (steps.n > 0)
+                result->written_at = reconciler_clock();
         result->written += applied.written;
         return applied.failed == 0 && applied.skipped == 0;
 }
@@ -84,6 +87,7 @@ bool reconciler_run_partial(struct reconciler *reconciler, const struct reconcil
                 .endpoint = input->endpoint,
         };
         struct reconcile_result *told = &standing->result;
+        uint64_t written_at;
         size_t written;
 
         if (!standing->valid || !input->complete ||
@@ -98,9 +102,11 @@ bool reconciler_run_partial(struct reconciler *reconciler, const struct reconcil
         }
         told->routes += after.n_routes - before.n_routes;
         written = ret->written;
+        written_at = ret->written_at;
         *ret = *told;
         ret->partial = true;
         ret->written = written;
+        ret->written_at = written_at;
         ret->untouched = written == 0;
         return true;
 }

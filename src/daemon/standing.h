@@ -11,5 +11,7 @@
  */
 void standing_set(struct standing *standing, const struct device *device, struct address *local,
         const struct fib *wanted, const struct reconcile_result *result);
+/* CLOCK_MONOTONIC in µs. */
+uint64_t reconciler_clock(void);
 /* Not valid any more. */
 void standing_deinit(struct standing *standing);

@@ -156,7 +156,8 @@ static void print_totals(const struct status *status, struct text_builder *build
         seconds("reconcile_last_duration_seconds", "How long the last reconcile took.",
                 status->last_reconcile_usec, builder);
         seconds("reconcile_last_delay_seconds",
-                "From the first reason for the last reconcile to its end, time to gather included.",
+                "Of the last reconcile that wrote: from the first reason for it, such as the API "
+                "server's word, to its last write.",
                 status->last_delay_usec, builder);
         counter("partial_reconciles_total",
                 "Reconciles among them that looked at the nodes that changed and no others.",

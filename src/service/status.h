@@ -94,7 +94,7 @@ struct status {
         uint64_t knowledge_at;        /* unix time, s: the nodes are as they were then; 0: never */
         uint64_t snapshot_saved;      /* unix time, s, of the snapshot on disk; 0: none */
         uint64_t last_reconcile_usec; /* how long the last one took */
-        uint64_t last_delay_usec;     /* from the first reason for it to its end */
+        uint64_t last_delay_usec;     /* from the first reason for one to its last write */
         struct status_totals totals;
         char last_foreign_change[STATUS_TEXT_MAX];
         char health_error[STATUS_TEXT_MAX];  /* why the health endpoint does not listen */

@@ -149,6 +149,7 @@ static void check_whole(const struct reconcile_result *partial)
         CHECK_INT(partial->nodes, whole.nodes);
         CHECK_INT(partial->control_planes, whole.control_planes);
         CHECK_INT(partial->link.ifindex, whole.link.ifindex);
+        CHECK((partial->written_at > 0) == (partial->written > 0));
         CHECK(partial->in_sync && partial->is_known && partial->device_usable);
 }
 
