@@ -47,6 +47,21 @@ int attribute_get_address(const struct nlattr *attribute, int family, struct add
         return 0;
 }
 
+bool attribute_is_new_and_none(const struct nlattr *attribute, uint16_t newest)
+{
+        const uint8_t *bytes = mnl_attr_get_payload(attribute);
+        size_t size = mnl_attr_get_payload_len(attribute);
+        uint8_t all = 0xff, any = 0;
+
+        if (mnl_attr_get_type(attribute) <= newest || size == 0)
+                return false;
+        for (size_t i = 0; i < size; i++) {
+                all &= bytes[i];
+                any |= bytes[i];
+        }
+        return all == 0xff || any == 0;
+}
+
 const char *attribute_get_text(const struct nlattr *attribute)
 {
         if (mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) < 0)

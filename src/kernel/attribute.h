@@ -20,6 +20,12 @@ int attribute_get_u16(const struct nlattr *attribute, uint16_t *ret);
 int attribute_get_u32(const struct nlattr *attribute, uint32_t *ret);
 /* An address of `family`. −EBADMSG: of another size. */
 int attribute_get_address(const struct nlattr *attribute, int family, struct address *ret);
+/*
+ * True for an attribute newer than `newest`, the last one that was known when this was written,
+ * with a value of all zeros or all ones: by the kernel's habit that says "none". A kernel that
+ * begins to tell one of each rule or route must not make strangers of ours.
+ */
+bool attribute_is_new_and_none(const struct nlattr *attribute, uint16_t newest);
 /* A text with its NUL; borrowed. NULL: it is none. */
 const char *attribute_get_text(const struct nlattr *attribute);
 

@@ -12,6 +12,7 @@
 #define ROUTE_FLAGS_STATE                                                              \
         (RTNH_F_DEAD | RTNH_F_OFFLOAD | RTNH_F_LINKDOWN | RTNH_F_TRAP | RTM_F_NOTIFY | \
                 RTM_F_OFFLOAD | RTM_F_TRAP | RTM_F_OFFLOAD_FAILED)
+#define ROUTE_FLOWLABEL 31 /* Linux 6.14; the newest that was known when this was written */
 #define ROUTE_PREF_MEDIUM \
         0 /* ICMPV6_ROUTER_PREF_MEDIUM: what every route has unless told otherwise */
 
@@ -93,7 +94,10 @@ static int decode_attribute(
         case RTA_PREF: return decode_preference(attribute, route);
         case RTA_PAD: return 0;
         case RTA_NH_ID: route->foreign = true; return attribute_get_u32(attribute, &route->nexthop);
-        default: route->foreign = true; return 0; /* gateway, multipath, metrics … */
+        default:
+                if (!attribute_is_new_and_none(attribute, ROUTE_FLOWLABEL))
+                        route->foreign = true; /* gateway, multipath, metrics … */
+                return 0;
         }
 }
 

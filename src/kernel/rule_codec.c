@@ -12,6 +12,7 @@
 /* Newer than the headers that we build with (Linux 6.14 and 6.15). */
 #define RULE_SPORT_MASK 28
 #define RULE_DPORT_MASK 29
+#define RULE_DSCP_MASK  30 /* the newest that is known: none after it was when this was written */
 
 /* Flags that only tell what the kernel found out itself. */
 #define RULE_FLAGS_STATE \
@@ -142,7 +143,8 @@ static int decode_attribute(const struct nlattr *attribute, struct decoding *dec
         case FRA_SUPPRESS_IFGROUP: return decode_suppressor(attribute, rule);
         case FRA_PAD: return 0;
         default:
-                rule->foreign = true;
+                if (!attribute_is_new_and_none(attribute, RULE_DSCP_MASK))
+                        rule->foreign = true;
                 return 0; /* oif, goto, tunnel id, uid range, l3mdev, DSCP … */
         }
 }

@@ -21,9 +21,17 @@ static int request_rule(struct netlink *nl, uint16_t type, uint16_t flags, const
 int rule_add_beside(
         struct netlink *nl, const struct fib *actual, const struct rule *rule, struct error *error)
 {
-        for (size_t i = 0; i < actual->n_rules; i++)
+        bool is_explained = false;
+
+        for (size_t i = 0; i < actual->n_rules; i++) {
                 if (rule_compare(&actual->rules[i], rule) == 0)
                         return 0;
+                is_explained |=
+                        !actual->rules[i].foreign && rule_delete_matches(rule, &actual->rules[i]);
+        }
+        if (!is_explained)
+                return error_set(error, -EEXIST,
+                        "a rule that is not understood is in its place (%s)", strerror(EEXIST));
         return request_rule(nl, RTM_NEWRULE, NLM_F_CREATE, rule, error);
 }
 

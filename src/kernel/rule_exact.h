@@ -16,7 +16,8 @@ struct netlink;
 
 /*
  * To be asked when adding with EXCL gave EEXIST: 0 when the very rule is in `actual` (the kernel's
- * rules) or could be added; else the kernel's negative errno.
+ * rules) or could be added; else the kernel's negative errno. −EEXIST: what the kernel compared it
+ * with is a rule that is not understood; one more is not added then, nor at each further try.
  */
 int rule_add_beside(
         struct netlink *nl, const struct fib *actual, const struct rule *rule, struct error *error);
