@@ -58,6 +58,7 @@ class Daemon:
         self.snapshot = f"{self.state}/snapshot.json"
         self.log_path = f"{node.folder}/daemon.log"
         self.process = None
+        self.wrapper = ()               # the command that runs it, such as env VARIABLE=VALUE
         self.messages = []              # every line that came through NOTIFY_SOCKET
         self.notify = None
         self.seen = 0                   # length of the log when it was started last
@@ -90,7 +91,7 @@ class Daemon:
         self.notify.bind(path)
         threading.Thread(target=self._receive, args=(self.notify, self.messages),
                          daemon=True).start()
-        variables = {**os.environ, "NOTIFY_SOCKET": path, "ASAN_OPTIONS": "detect_leaks=1",
+        variables = {**os.environ, "NOTIFY_SOCKET": path, "ASAN_OPTIONS": "detect_leaks=1:verify_asan_link_order=0",
                      **dict(environment)}
         command = self.command(*options)
         if not kubeconfig:
@@ -98,7 +99,7 @@ class Daemon:
             del command[place:place + 2]
         with open(self.log_path, "ab") as log:
             self.seen = log.tell()
-            self.process = self.node.ns.spawn(*command, env=variables, stdout=log, stderr=log)
+            self.process = self.node.ns.spawn(*self.wrapper, *command, env=variables, stdout=log, stderr=log)
         return self
 
     @property

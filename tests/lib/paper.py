@@ -52,11 +52,11 @@ def wanted_routes(items, own):
     return found
 
 
-def held_routes(place):
+def held_routes(place, tables=PRIVATE_TABLES):
     """The same of what the kernel holds; the exceptions (`throw`, for our own pods) left out."""
     found = set()
     for family in FAMILIES:
-        for table in PRIVATE_TABLES:
+        for table in tables:
             for route in routes_of(place, family, table):
                 if route.get("type") != "throw":
                     found.add((table, route["dst"], route.get("type") == "unreachable"))

@@ -15,41 +15,10 @@ import capture  # noqa: E402
 import paper  # noqa: E402
 import suite  # noqa: E402
 from flood import Flood  # noqa: E402
-from rtnetlink import RouteQuery  # noqa: E402
+from watcher import Watcher, in_clear, not_open  # noqa: E402
 
 ROUNDS = 6 if suite.FAST else 30
 STAYING, CHANGING = range(100), range(100, 300)
-
-
-class Watcher(threading.Thread):
-    """Asks the kernel for one flow after the other, all of them again and again."""
-
-    def __init__(self, node, flows):
-        super().__init__(daemon=True)
-        self.query, self.flows = RouteQuery(node.ns), flows
-        self.asked, self.wrong, self.ended = 0, [], False
-
-    def run(self):
-        while not self.ended:
-            for wrong_answer, arguments in self.flows:
-                answer = self.query.ask(**arguments)
-                self.asked += 1
-                if wrong_answer(answer):
-                    self.wrong.append(f"{arguments}: {answer}")
-            time.sleep(0)
-
-    def end(self):
-        self.ended = True
-        self.join()
-        self.query.close()
-
-
-def in_clear(answer):
-    return answer == "eth0"
-
-
-def not_open(answer):
-    return answer != "eth0"
 
 
 def watched_flows(cluster, worker):
