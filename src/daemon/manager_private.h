@@ -35,6 +35,7 @@ struct peers {
         uint32_t due;  /* CLOCK_BOOTTIME in s: when to read next */
         uint32_t begun;
         unsigned attempts;
+        bool again; /* something happened while it was read */
 };
 
 struct manager {

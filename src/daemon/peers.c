@@ -133,6 +133,8 @@ static void on_done(int code, const struct error *error, void *userdata)
                 failed(m, code, error);
         else if (take_table(m) < 0)
                 failed(m, -ENOMEM, &out_of_memory);
+        if (peers->again)
+                peers->due = peers->begun + APART_SEC;
         if (code >= 0 && peers->mark != m->story.mark)
                 reconcile_now(m);
         arm_tick(peers);
@@ -152,6 +154,7 @@ static void start_reading(struct manager *m)
         struct error error = {.text = "out of memory"};
         int r;
 
+        peers->again = false;
         peers->begun = now_sec();
         peers->due = peers->begun + TICK_SEC; /* it must be over by then */
         peers->mark = m->story.mark;
@@ -201,8 +204,13 @@ void peers_follow(struct manager *m, const struct reconcile_result *result)
         peers->ifindex = result->link.ifindex;
         /* Out of memory: ours is taken for another node until the next run. */
         (void)text_replace(&peers->self, result->self ? result->self->name : NULL);
-        if (peers->reader)
+        if (peers->reader) {
+                peers->again = true;
                 return;
+        }
+        /* Without nodes there is nothing to compare with; the run that brings them comes here. */
+        if (m->knowledge.source == KNOWLEDGE_NONE)
+                due = UINT32_MAX;
         /* Never later than it was due anyway: runs that come thick and fast must not put it off. */
         if (peers->begun != 0 && due < peers->begun + APART_SEC)
                 due = peers->begun + APART_SEC;

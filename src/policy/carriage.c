@@ -232,6 +232,19 @@ void carriage_add_allowed_ip(struct carriage *carriage, const struct prefix *pre
                 see_pods(carriage, peer->node, prefix);
 }
 
+static int name_compare(const void *name, const void *row)
+{
+        return strcmp(name, ((const struct carriage_node *)row)->node->name);
+}
+
+const struct carriage_node *carriage_find(const struct carriage *carriage, const char *name)
+{
+        if (carriage->n_nodes == 0)
+                return NULL;
+        return bsearch(
+                name, carriage->nodes, carriage->n_nodes, sizeof(*carriage->nodes), name_compare);
+}
+
 void carriage_count(const struct carriage *carriage, struct carriage_counts *ret)
 {
         struct carriage_counts counts = {.peers = carriage->n_peers};

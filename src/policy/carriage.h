@@ -100,6 +100,8 @@ void carriage_add_allowed_ip(struct carriage *carriage, const struct prefix *pre
  */
 int carriage_finish(struct carriage *carriage, const struct carriage *previous, uint32_t now);
 
+/* The row of that node, borrowed; NULL: there is none. */
+const struct carriage_node *carriage_find(const struct carriage *carriage, const char *name);
 void carriage_count(const struct carriage *carriage, struct carriage_counts *ret);
 /* "carried", "missing", "mismatched", "stale". */
 const char *carriage_state_name(enum carriage_state state);

@@ -10,6 +10,7 @@ import capture  # noqa: E402
 import flowmatrix  # noqa: E402
 import netns  # noqa: E402
 import suite  # noqa: E402
+import wireguard  # noqa: E402
 from cluster import FAMILIES, WORLD  # noqa: E402
 from flows import ENCRYPTED, PLAIN, Flow  # noqa: E402
 
@@ -30,6 +31,7 @@ def run(tap):
         for one in seen.plain[:10]:
             tap.note(one)
     world(tap, cluster)
+    peers(tap, cluster)
 
 
 def ports(tap, cluster, sizes):
@@ -60,6 +62,21 @@ def world(tap, cluster):
                 with client:
                     number = client.connect_ex(server.getsockname())
                     tap.equal(number, 0, f"{name} → the rest of the world IPv{family}")
+
+
+def peers(tap, cluster):
+    """The kernel's own WireGuard tells what its peers carry; of another one nothing is claimed."""
+    def seen():
+        metrics = cluster.workers[0].daemon.metrics()
+        return {name.split('"')[1]: value for name, value in metrics.items()
+                if name.startswith("nodecryptor_wireguard_nodes")}
+
+    if wireguard.in_kernel(wireguard.Here):
+        wanted = {"carried": len(cluster.nodes) - 1, "missing": 0, "mismatched": 0, "stale": 0}
+        tap.run("all nodes are carried by the device's peers", netns.wait_for,
+                lambda: seen() == wanted, 15, "the metrics say so")
+    else:
+        tap.equal(seen(), {}, "of the device's peers nothing is known, nothing claimed")
 
 
 def cluster_route(node, family):

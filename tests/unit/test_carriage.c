@@ -123,11 +123,10 @@ static void finish(uint32_t now)
 /* The row after finish(). */
 static const struct carriage_node *row_of(const char *name)
 {
-        for (size_t i = 0; i < lab.before.n_nodes; i++)
-                if (strcmp(lab.before.nodes[i].node->name, name) == 0)
-                        return &lab.before.nodes[i];
-        CHECK(!"no such row");
-        return NULL;
+        const struct carriage_node *row = carriage_find(&lab.before, name);
+
+        CHECK(row);
+        return row;
 }
 
 static struct carriage_counts counts(void)
@@ -175,6 +174,8 @@ static void all_well(void)
         CHECK_INT(counts().undecided, 0);
         CHECK_INT(lab.before.peers[row_of("w2")->carriers[FAMILY_INET6]].peer.key[0], 12);
         CHECK(!lab.before.reading);
+        CHECK(!carriage_find(&lab.before, "w1"));
+        CHECK(!carriage_find(&lab.now, "w2"));
 }
 
 /* The longest prefix carries, whatever the order in which they are told. */
@@ -368,6 +369,13 @@ static void never_answered(void)
         read_w2(2000, 12, 0, 592); /* given up: still not answered */
         check_w2(CARRIAGE_STALE, CARRIAGE_STALE);
         read_w2(2030, 12, 2025, 740);
+        check_w2(CARRIAGE_GOOD, CARRIAGE_GOOD);
+        /* Unanswered, and then made anew: nothing was sent to this one yet. */
+        set_up();
+        read_w2(1000, 12, 0, 148);
+        read_w2(1040, 12, 0, 592);
+        check_w2(CARRIAGE_STALE, CARRIAGE_STALE);
+        read_w2(1050, 12, 0, 0);
         check_w2(CARRIAGE_GOOD, CARRIAGE_GOOD);
         /* Seen for the first time in the middle of it. */
         set_up();
