@@ -1,6 +1,5 @@
 /*
- * What the peers carry of what is steered, by example, in time, and against a plain search through
- * all prefixes.
+ * What the peers carry of what is steered, by example and in time.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -443,84 +442,6 @@ static void no_node_known(void)
         cluster_free(empty);
 }
 
-#define N_NODES    300
-#define N_PEERS    400
-#define N_PREFIXES 2000
-
-/* Random prefixes against a search through all of them, as WireGuard's own trie would decide. */
-static void against_a_search(void)
-{
-        static struct {
-                struct prefix prefix;
-                uint32_t peer;
-        } all[N_PREFIXES];
-        struct node *node;
-        char text[64], name[16];
-        size_t n = 0;
-
-        srandom(4711);
-        set_up();
-        for (int i = 0; i < N_NODES; i++) {
-                snprintf(text, sizeof(text), "10.0.%ld.%ld", random() % 2, random() % 256);
-                snprintf(name, sizeof(name), "n%03d", i);
-                put_node(name, text, NULL, 0);
-        }
-        begin();
-        for (uint32_t peer = 0; peer < N_PEERS; peer++) {
-                struct peer one = peer_of(0);
-
-                memcpy(one.key, &peer, sizeof(peer));
-                CHECK_INT(carriage_add_peer(&lab.now, &one), 0);
-                for (int i = 0; i < N_PREFIXES / N_PEERS; i++) {
-                        bool known = false;
-
-                        snprintf(text, sizeof(text), "10.0.%ld.%ld/32", random() % 2,
-                                random() % 256);
-                        CHECK_INT(prefix_parse(text, &all[n].prefix), 0);
-                        all[n].prefix.length = (uint8_t)(16 + random() % 17);
-                        for (unsigned bit = all[n].prefix.length; bit < 32; bit++)
-                                all[n].prefix.address.bytes[bit / 8] &=
-                                        (uint8_t) ~(0x80u >> (bit % 8));
-                        /* A prefix has one peer. */
-                        for (size_t j = 0; j < n; j++)
-                                known |= prefix_equal(&all[j].prefix, &all[n].prefix);
-                        if (known)
-                                continue;
-                        all[n].peer = peer;
-                        carriage_add_allowed_ip(&lab.now, &all[n++].prefix);
-                }
-        }
-        finish(1000);
-        for (size_t i = 0; i < lab.before.n_nodes; i++) {
-                uint32_t wanted = CARRIAGE_NONE;
-                int longest = -1;
-
-                node = lab.before.nodes[i].node;
-                for (size_t j = 0; j < n; j++)
-                        if (prefix_contains(&all[j].prefix, &node->addresses[FAMILY_INET]) &&
-                                all[j].prefix.length > longest) {
-                                longest = all[j].prefix.length;
-                                wanted = all[j].peer;
-                        }
-                CHECK_INT(lab.before.nodes[i].carriers[FAMILY_INET], wanted);
-        }
-}
-
-static void too_many(void)
-{
-        struct peer peer = peer_of(0);
-
-        set_up();
-        begin();
-        for (uint32_t i = 0; i < CARRIAGE_PEERS_MAX; i++) {
-                memcpy(peer.key, &i, sizeof(i));
-                if (carriage_add_peer(&lab.now, &peer) != 0)
-                        CHECK_INT(i, CARRIAGE_PEERS_MAX);
-        }
-        CHECK_INT(carriage_add_peer(&lab.now, &peer), -E2BIG);
-        carriage_deinit(&lab.now); /* in the middle of a reading */
-}
-
 static void clean_up(void)
 {
         carriage_deinit(&lab.before);
@@ -532,4 +453,4 @@ static void clean_up(void)
 TEST_MAIN(TEST(keys), TEST(all_well), TEST(longest), TEST(missing), TEST(problems_in_turn),
         TEST(mismatched), TEST(not_steered), TEST(another_clusters_peers), TEST(pods), TEST(idle),
         TEST(busy), TEST(never_answered), TEST(stops_answering), TEST(nodes_come_and_go),
-        TEST(no_node_known), TEST(against_a_search), TEST(too_many), TEST(clean_up))
+        TEST(no_node_known), TEST(clean_up))
