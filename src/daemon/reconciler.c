@@ -197,6 +197,7 @@ static struct policy_input policy_input(const struct run *run)
                 .node_name = run->input->node_name,
                 .device = &run->device,
                 .endpoint = run->input->endpoint,
+                .actual = &run->actual,
         };
 }
 
@@ -430,12 +431,11 @@ static int apply_links(struct run *run)
         return r < 0 ? r : apply_noop_route(run);
 }
 
+/* Brings the kernel, as it was read, to what is wanted. */
 static int run_kernel(struct run *run)
 {
-        int r = read_kernel(run);
+        int r;
 
-        if (r < 0)
-                return r;
         if (run->input->settings->mode == MODE_OBSERVE) {
                 r = step_all(run, false);
                 run->result->in_sync = r >= 0 && run->result->pending == 0;
@@ -449,16 +449,18 @@ static int run_kernel(struct run *run)
 
 static int run_all(struct run *run)
 {
-        int r = read_device(run), described;
+        int r = read_device(run), computed, described;
 
         if (r < 0)
                 return r;
         run->device.sink = reverse_path_prepare(
                 &run->reconciler->reverse_path, run->reconciler->route, run->input, run->result);
-        r = compute(run);
-        if (r < 0)
-                return r;
-        r = run_kernel(run);
+        r = read_kernel(run);
+        computed = compute(run); /* also of a kernel that cannot be read there is much to tell */
+        if (computed < 0)
+                return computed;
+        if (r >= 0)
+                r = run_kernel(run);
         described = describe(run);
         return r < 0 ? r : described;
 }

@@ -63,6 +63,7 @@ struct standing {
         struct device device;
         struct address *local;          /* the device's, owned */
         size_t steered[FAMILY_MAX];     /* routes but for throws */
+        struct fib rules;               /* without routes */
         struct reconcile_result result; /* without findings */
 };
 

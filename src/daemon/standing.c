@@ -24,11 +24,14 @@ void standing_set(struct standing *standing, const struct device *device, struct
         standing->result.self = NULL; /* borrowed */
         standing->result.written_at = 0;
         policy_count_steered(wanted, standing->steered);
+        for (size_t i = 0; standing->valid && i < wanted->n_rules; i++)
+                standing->valid = fib_add_rule(&standing->rules, &wanted->rules[i]) >= 0;
 }
 
 void standing_deinit(struct standing *standing)
 {
         free(standing->local);
+        fib_deinit(&standing->rules);
         *standing = (struct standing){};
 }
 
@@ -85,6 +88,7 @@ bool reconciler_run_partial(struct reconciler *reconciler, const struct reconcil
                 .node_name = input->node_name,
                 .device = &standing->device,
                 .endpoint = input->endpoint,
+                .actual = &standing->rules,
         };
         struct reconcile_result *told = &standing->result;
         uint64_t written_at;

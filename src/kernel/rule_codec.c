@@ -56,6 +56,8 @@ struct nlmsghdr *rule_encode(void *buffer, uint16_t type, const struct rule *rul
         mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
         if (rule->table)
                 mnl_attr_put_u32(message, FRA_TABLE, rule->table);
+        if (rule->action == FR_ACT_GOTO)
+                mnl_attr_put_u32(message, FRA_GOTO, rule->target);
         mnl_attr_put_u8(message, FRA_PROTOCOL, rule->protocol);
         put_selectors(message, rule);
         return message;
@@ -128,6 +130,7 @@ static int decode_attribute(const struct nlattr *attribute, struct decoding *dec
         switch (mnl_attr_get_type(attribute)) {
         case FRA_PRIORITY: return attribute_get_u32(attribute, &rule->priority);
         case FRA_TABLE: return attribute_get_u32(attribute, &rule->table);
+        case FRA_GOTO: return attribute_get_u32(attribute, &rule->target);
         case FRA_PROTOCOL: return attribute_get_u8(attribute, &rule->protocol);
         case FRA_SRC: return attribute_get_address(attribute, rule->family, &decoding->from);
         case FRA_DST: return attribute_get_address(attribute, rule->family, &decoding->to);
@@ -145,7 +148,7 @@ static int decode_attribute(const struct nlattr *attribute, struct decoding *dec
         default:
                 if (!attribute_is_new_and_none(attribute, RULE_DSCP_MASK))
                         rule->foreign = true;
-                return 0; /* oif, goto, tunnel id, uid range, l3mdev, DSCP … */
+                return 0; /* oif, tunnel id, uid range, l3mdev, DSCP … */
         }
 }
 
@@ -158,13 +161,20 @@ static int decode_prefix(const struct address *address, uint8_t length, struct p
         return attribute_prefix(address, length, ret);
 }
 
+static bool is_known_action(uint8_t action)
+{
+        return action == FR_ACT_TO_TBL || action == FR_ACT_UNREACHABLE || action == FR_ACT_GOTO ||
+               action == FR_ACT_NOP;
+}
+
 static void judge(const struct fib_rule_hdr *header, struct decoding *decoding)
 {
         struct rule *rule = &decoding->rule;
 
         if (header->tos || header->flags & ~(uint32_t)RULE_FLAGS_STATE)
                 rule->foreign = true;
-        if (header->action != FR_ACT_TO_TBL && header->action != FR_ACT_UNREACHABLE)
+        if (!is_known_action(header->action) ||
+                (header->action == FR_ACT_GOTO) != (rule->target != 0))
                 rule->foreign = true;
         if (decoding->mask != (rule->mark ? UINT32_MAX : 0))
                 rule->foreign = true;
@@ -218,7 +228,8 @@ static bool prefix_matches(const struct prefix *deleted, const struct prefix *pr
 
 bool rule_delete_matches(const struct rule *deleted, const struct rule *present)
 {
-        /* rule_find() in net/core/fib_rules.c, fib4_rule_compare() and fib6_rule_compare(). */
+        /* rule_find() in net/core/fib_rules.c, fib4_rule_compare() and fib6_rule_compare(); the
+         * target of a goto is not looked at. */
         return deleted->family == present->family && deleted->priority == present->priority &&
                deleted->action == present->action &&
                (!deleted->table || deleted->table == present->table) &&

@@ -3,14 +3,17 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
+#include "policy/complement.h"
+#include "policy/exemption_rules.h"
+#include "policy/shape.h"
 #include "policy/steering.h"
 
 /* What one computation works on. */
 struct computation {
         const struct policy_input *input;
-        const struct node *self;
         struct layout layout;
         const struct steering *steering;
+        const struct segments *segments; /* NULL: routes only, in the complements that stand */
         struct fib *fib;
 };
 
@@ -24,22 +27,10 @@ static bool host_has_family(const struct device *device, int family)
                (device->n_local > 0 && device->local[device->n_local - 1].family == family);
 }
 
-static struct rule rule_begin(
-        const struct computation *c, int family, enum layout_priority priority)
-{
-        return (struct rule){
-                .family = (uint8_t)family,
-                .protocol = RTPROT_KERNEL,
-                .priority = layout_priority(&c->layout, priority),
-                .action = FR_ACT_TO_TBL,
-                .table = RT_TABLE_MAIN,
-        };
-}
-
 static int add_lookup(
         struct computation *c, int family, enum layout_priority priority, enum layout_table table)
 {
-        struct rule rule = rule_begin(c, family, priority);
+        struct rule rule = rule_begin(&c->layout, family, priority);
 
         rule.table = layout_table(&c->layout, table);
         return fib_add_rule(c->fib, &rule);
@@ -47,7 +38,7 @@ static int add_lookup(
 
 static int add_mark_rules(struct computation *c, int family)
 {
-        struct rule rule = rule_begin(c, family, LAYOUT_MARK);
+        struct rule rule = rule_begin(&c->layout, family, LAYOUT_MARK);
         int r;
 
         rule.mark = c->input->device->mark;
@@ -60,98 +51,6 @@ static int add_mark_rules(struct computation *c, int family)
         return fib_add_rule(c->fib, &rule);
 }
 
-/* To the port of an exempt address. */
-static int add_request_rule(struct computation *c, const struct address *address, uint8_t protocol,
-        const struct port_range *ports)
-{
-        struct rule rule = rule_begin(c, address->family, LAYOUT_EXEMPTION);
-
-        rule.ip_protocol = protocol;
-        rule.to = prefix_from_address(address);
-        rule.dport = *ports;
-        return fib_add_rule(c->fib, &rule);
-}
-
-/* From the port, by this host itself; `address` (NULL: any) is what it is sent from. */
-static int add_reply_rule(struct computation *c, int family, const struct address *address,
-        uint8_t protocol, const struct port_range *ports)
-{
-        struct rule rule = rule_begin(c, family, LAYOUT_EXEMPTION);
-
-        rule.ip_protocol = protocol;
-        rule.iif_lo = true;
-        rule.sport = *ports;
-        if (address)
-                rule.from = prefix_from_address(address);
-        return fib_add_rule(c->fib, &rule);
-}
-
-static int add_exemption_of_node(struct computation *c, int family,
-        const struct exemption *exemption, const struct node *node)
-{
-        const struct address *address = &node->addresses[family_index(family)];
-
-        if (node != c->self &&
-                (address->family == 0 || (c->self && node_has_address(c->self, address))))
-                return 0;
-        for (size_t i = 0; i < exemption->n_ports; i++) {
-                const struct port_range *ports = &exemption->ports[i];
-                int r = node == c->self
-                                ? add_reply_rule(c, family, NULL, exemption->protocol, ports)
-                                : add_request_rule(c, address, exemption->protocol, ports);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int add_exemptions(struct computation *c, int family)
-{
-        const struct settings *settings = c->input->settings;
-        const struct cluster *cluster = c->input->cluster;
-
-        for (size_t e = 0; e < settings->n_exemptions; e++) {
-                for (size_t i = 0; i < cluster->n_nodes; i++) {
-                        int r;
-
-                        if (!selector_matches(&settings->exemptions[e].selector, cluster->nodes[i]))
-                                continue;
-                        r = add_exemption_of_node(
-                                c, family, &settings->exemptions[e], cluster->nodes[i]);
-                        if (r < 0)
-                                return r;
-                }
-        }
-        return 0;
-}
-
-/*
- * Both sides, on every node: the endpoint may be a virtual address that comes to this host at any
- * moment, and its first reply must not wait for us. Without the address the reply side is inert.
- */
-static int add_endpoint(struct computation *c, int family)
-{
-        const struct endpoint *endpoint = c->input->endpoint;
-        struct port_range port = {endpoint->port, endpoint->port};
-
-        if (endpoint->port == 0)
-                return 0;
-        for (size_t i = 0; i < endpoint->n_addresses; i++) {
-                const struct address *address = &endpoint->addresses[i];
-                int r;
-
-                if (address->family != family)
-                        continue;
-                r = add_request_rule(c, address, IPPROTO_TCP, &port);
-                if (r >= 0)
-                        r = add_reply_rule(c, family, address, IPPROTO_TCP, &port);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int add_rules(struct computation *c, int family)
 {
         int r = add_mark_rules(c, family);
@@ -159,16 +58,14 @@ static int add_rules(struct computation *c, int family)
         if (r >= 0)
                 r = add_lookup(c, family, LAYOUT_PODS, LAYOUT_TABLE_PODS);
         if (r >= 0)
-                r = add_exemptions(c, family);
-        if (r >= 0)
-                r = add_endpoint(c, family);
+                r = exemption_rules_add(c->input, c->segments, family, c->fib);
         if (r >= 0)
                 r = add_lookup(c, family, LAYOUT_NODES, LAYOUT_TABLE_NODES);
         return r;
 }
 
 static struct route route_begin(
-        const struct computation *c, enum layout_table table, const struct prefix *destination)
+        const struct computation *c, uint32_t table, const struct prefix *destination)
 {
         int family = destination->address.family;
 
@@ -176,13 +73,13 @@ static struct route route_begin(
                 .family = (uint8_t)family,
                 .protocol = RTPROT_KERNEL,
                 .scope = RT_SCOPE_UNIVERSE,
-                .table = layout_table(&c->layout, table),
+                .table = table,
                 .destination = *destination,
                 .metric = ROUTE_METRIC(family),
         };
 }
 
-static int add_twin(struct computation *c, enum layout_table table, const struct prefix *prefix)
+static int add_twin(struct computation *c, uint32_t table, const struct prefix *prefix)
 {
         struct route route = route_begin(c, table, prefix);
 
@@ -196,7 +93,7 @@ static int add_twin(struct computation *c, enum layout_table table, const struct
  * With our own address as the source: a connection that is begun into the sink goes on through the
  * device when that is back, and its peer takes no other source.
  */
-static int add_sink(struct computation *c, enum layout_table table, const struct prefix *prefix)
+static int add_sink(struct computation *c, uint32_t table, const struct prefix *prefix)
 {
         struct route route = route_begin(c, table, prefix);
 
@@ -210,16 +107,22 @@ static int add_sink(struct computation *c, enum layout_table table, const struct
         return fib_add_route(c->fib, &route);
 }
 
-/* What stands under a device route, or alone, and lets nothing out. */
-static int add_block(struct computation *c, enum layout_table table, const struct prefix *prefix)
+/*
+ * What stands under a device route, or alone, and lets nothing out. Complements need no sink: what
+ * is looked up there has ports, and ARP has none.
+ */
+static int add_block(struct computation *c, uint32_t table, const struct prefix *prefix)
 {
-        int r = table == LAYOUT_TABLE_NODES ? add_sink(c, table, prefix) : 0;
+        int r = 0;
 
+        if (table == layout_table(&c->layout, LAYOUT_TABLE_NODES))
+                r = add_sink(c, table, prefix);
         return r < 0 ? r : add_twin(c, table, prefix);
 }
 
-static int add_steered(
-        struct computation *c, enum layout_table table, const struct prefixes *set, int family)
+/* Into the device: all of the set, but for those that are in `except` (NULL: none is). */
+static int add_steered(struct computation *c, uint32_t table, const struct prefixes *set,
+        const struct prefixes *except, int family)
 {
         struct address source = {};
         bool usable = policy_device_usable(c->input, family, &source);
@@ -229,7 +132,7 @@ static int add_steered(
                 struct route route = route_begin(c, table, &set->items[i]);
                 int r = 0;
 
-                if (route.family != family)
+                if (route.family != family || (except && prefixes_have(except, &set->items[i])))
                         continue;
                 if (usable) {
                         route.type = RTN_UNICAST;
@@ -246,10 +149,9 @@ static int add_steered(
         return 0;
 }
 
-static int add_throws(struct computation *c, enum layout_table table, int family)
+/* Taken out of what covers them. */
+static int add_throws(struct computation *c, uint32_t table, const struct prefixes *set, int family)
 {
-        const struct prefixes *set = &c->steering->local;
-
         for (size_t i = 0; i < set->n; i++) {
                 struct route route = route_begin(c, table, &set->items[i]);
                 int r;
@@ -264,7 +166,7 @@ static int add_throws(struct computation *c, enum layout_table table, int family
         return 0;
 }
 
-static int add_guards(struct computation *c, int family)
+static int add_guards(struct computation *c, uint32_t table, int family)
 {
         const struct prefixes *set = &c->steering->guard;
 
@@ -273,29 +175,70 @@ static int add_guards(struct computation *c, int family)
 
                 if (set->items[i].address.family != family)
                         continue;
-                r = add_block(c, LAYOUT_TABLE_NODES, &set->items[i]);
+                r = add_block(c, table, &set->items[i]);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static int add_routes(struct computation *c, int family)
+/* The node table, or a complement table: the same, with the addresses in `except` taken out. */
+static int add_node_table(
+        struct computation *c, uint32_t table, const struct prefixes *except, int family)
 {
-        int r = add_steered(c, LAYOUT_TABLE_PODS, &c->steering->pods, family);
+        int r = add_steered(c, table, &c->steering->nodes, except, family);
 
         if (r >= 0)
-                r = add_throws(c, LAYOUT_TABLE_PODS, family);
+                r = add_throws(c, table, &c->steering->local, family);
+        if (r >= 0 && except)
+                r = add_throws(c, table, except, family);
         if (r >= 0)
-                r = add_steered(c, LAYOUT_TABLE_NODES, &c->steering->nodes, family);
-        if (r >= 0)
-                r = add_throws(c, LAYOUT_TABLE_NODES, family);
-        if (r >= 0)
-                r = add_guards(c, family);
+                r = add_guards(c, table, family);
         return r;
 }
 
-/* Overlapping exemptions say the same thing twice; the kernel is to hear it once. */
+static int add_complements(struct computation *c, int family)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < c->segments->n_groups; i++) {
+                const struct segment_group *group = &c->segments->groups[i];
+                uint32_t table = group->tables[family_index(family)];
+
+                if (table != 0)
+                        r = add_node_table(c, table, &group->addresses, family);
+        }
+        return r;
+}
+
+static int add_standing_complements(struct computation *c, int family)
+{
+        int r = 0;
+
+        for (unsigned slot = LAYOUT_TABLE_COMPLEMENT; r >= 0 && slot < LAYOUT_TABLES; slot++) {
+                uint32_t table = layout_table(&c->layout, slot);
+
+                if (complement_stands(c->input, family, table))
+                        r = add_node_table(c, table, NULL, family);
+        }
+        return r;
+}
+
+static int add_routes(struct computation *c, int family)
+{
+        uint32_t pods = layout_table(&c->layout, LAYOUT_TABLE_PODS);
+        int r = add_steered(c, pods, &c->steering->pods, NULL, family);
+
+        if (r >= 0)
+                r = add_throws(c, pods, &c->steering->local, family);
+        if (r >= 0)
+                r = add_node_table(c, layout_table(&c->layout, LAYOUT_TABLE_NODES), NULL, family);
+        if (r >= 0)
+                r = c->segments ? add_complements(c, family) : add_standing_complements(c, family);
+        return r;
+}
+
+/* The endpoint and an exemption may say the same; the kernel is to hear it once. */
 static void drop_duplicates(struct fib *fib)
 {
         size_t kept = 0;
@@ -312,17 +255,17 @@ static void drop_duplicates(struct fib *fib)
         fib->n_routes = kept;
 }
 
-static int compute(const struct policy_input *input, const struct steering *steering, bool rules,
-        struct fib *ret)
+static int compute(const struct policy_input *input, const struct steering *steering,
+        const struct segments *segments, struct fib *ret)
 {
         struct computation c = {
                 .input = input,
-                .self = policy_self(input),
                 .layout = policy_layout(input->settings),
                 .steering = steering,
+                .segments = segments,
                 .fib = ret,
         };
-        /* At most two for each pod prefix, three for each address. */
+        /* At most two for each pod prefix, three for each address; complements are rare. */
         int r = fib_reserve_routes(ret, 2 * steering->pods.n + 3 * steering->nodes.n +
                                                 2 * (steering->local.n + steering->guard.n));
 
@@ -332,7 +275,7 @@ static int compute(const struct policy_input *input, const struct steering *stee
                 if (!steering_has_family(steering, family) ||
                         !host_has_family(input->device, family))
                         continue;
-                if (rules)
+                if (segments)
                         r = add_rules(&c, family);
                 if (r >= 0)
                         r = add_routes(&c, family);
@@ -349,13 +292,21 @@ static int compute(const struct policy_input *input, const struct steering *stee
 int policy_compute(const struct policy_input *input, struct fib *ret)
 {
         _cleanup_(steering_deinit) struct steering steering = {};
+        _cleanup_(segments_deinit) struct segments segments = {};
         int r = steering_compute(input, &steering);
 
-        return r < 0 ? r : compute(input, &steering, true, ret);
+        if (r >= 0)
+                r = segments_cut(input->settings, &segments);
+        if (r >= 0)
+                r = segments_select(&segments, input);
+        if (r < 0)
+                return r;
+        complement_choose(&segments, input);
+        return compute(input, &steering, &segments, ret);
 }
 
 int policy_compute_routes(
         const struct policy_input *input, const struct steering *steering, struct fib *ret)
 {
-        return compute(input, steering, false, ret);
+        return compute(input, steering, NULL, ret);
 }

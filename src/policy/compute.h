@@ -15,7 +15,8 @@
 int policy_compute(const struct policy_input *input, struct fib *ret);
 /*
  * The same for the routes alone, of what *steering says and nothing else: partial.h. `cluster` of
- * the input is asked for our own node only. −ENOMEM.
+ * the input is asked for our own node only, and `actual` for the complement tables that its rules
+ * look up: *steering has no address that an exemption selects. −ENOMEM.
  */
 int policy_compute_routes(
         const struct policy_input *input, const struct steering *steering, struct fib *ret);

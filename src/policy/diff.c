@@ -1,56 +1,96 @@
 /*
  * The order of the steps, and why it keeps the invariants between any two of them.
  *
- * A flow is decided by three components in a row: P, the lookup in the pod tables (steered or
- * passed on); E, the exemption rules (main or passed on); N, the lookup in the node tables. A flow
- * is steered when P holds, or when E does not and N does. Write b for before the change and a for
- * after it. Required at every moment: a flow steered before and after is steered (no plaintext); a
- * flow exempt before and after is exempt (no lock-out).
+ * A flow is decided by five components in a row: P, the lookup in the pod tables (steered or
+ * passed on); E, the exemption rules (main or passed on); C, the lookup in the complement table of
+ * its port (steered or passed on); G, the goto of its port (past N, to main; it holds only while
+ * END is there, else the kernel passes it over); N, the lookup in the node tables.
+ *
+ *   steered = P or (not E and (C or (not G and N)))
+ *
+ * A flow that is not steered is exempt by E, or by G and not C. Write b for before the change and a
+ * for after it. Required at every moment: a flow steered before and after is steered (no
+ * plaintext); a flow exempt before and after is not steered (no lock-out).
  *
  * 1. Each component alone never gives an answer that is neither its "before" nor its "after".
  *    In a table the longest prefix decides, so new entries come longest first (a new entry is met
  *    only when the longer new ones are there) and old ones go shortest first (an old entry still
- *    decides only where it decided before). A twin comes before its sink (struct device) and
- *    that before the device route, and they go in reverse: each alone lets nothing out in clear. An
- * entry whose key stays is replaced in one message. Rules are added before old ones of their kind
- * are deleted.
+ *    decides only where it decided before). A twin comes before its sink (struct device) and that
+ *    before the device route, and they go in reverse: each alone lets nothing out in clear. A throw
+ *    beside a twin comes before it and goes after it. An entry whose key stays (a throw and a
+ *    device route have the same) is replaced in one message. Rules are added before old ones of
+ *    their kind are deleted.
  * 2. P is strengthened first, while E and N still say "before": a flow of Pa is steered from then
- *    on, a flow of not-Pb that stays steered is held by Eb and Nb.
- * 3. P is weakened last, when E and N say "after": a flow of Pb is steered until then, and a flow
- *    of not-Pa that stays steered is held by Ea and Na.
- * 4. Between them E and N change. A flow that P never decides has not-E before and after, and N
- *    before and after, hence (1) at every moment: steered. A flow that is exempt before and after
- *    is in E at every moment, as new exemptions come before the old go, and they go only when no
- *    old N rule could catch the flow in front of the new exemptions.
+ *    on, a flow of not-Pb that stays steered is held by what held it before.
+ * 3. P is weakened last, when the others say "after": a flow of Pb is steered until then, and a
+ * flow of not-Pa that stays steered is held by what is to hold it.
+ * 4. Between them E and N change. A flow that P never decides, and C and G neither, has not-E
+ *    before and after, and N before and after, hence (1) at every moment: steered. A flow that is
+ *    exempt before and after is in E at every moment, as new exemptions come before the old go,
+ *    and they go only when no old N rule could catch the flow in front of the new exemptions.
  * 5. A weakening of P by a `throw` (our own pods, `exclude`) is late as (3) says, unless nothing
  *    looks the table up yet: then the order inside it is not seen, and the throw comes first, so
  *    that no local pod is cut off for a moment. Under a throw that changes together with what
  *    covers it, an exempt address may be blocked between two messages; nothing is ever in clear.
  * 6. The device's own packets: the way to main is added before, and deleted after, its guard.
+ * 7. C and G. A port has C and G both, or neither, in all that is wanted; so Gb and steered is Cb,
+ *    and Ga and steered is Ca. A complement table is either one that rules look up for the same
+ *    ports before and after: it goes from Cb to Ca as in (1). Or one that no rule looks up
+ *    (complement.h): it is all there, and nothing else in it, before its rules are added, and
+ *    C = old or new table until the old one's rules go; then that is emptied. So C is one component
+ *    too, if tables are filled and cleared, rules added, rules deleted, old tables emptied, in this
+ *    order. A flow steered by
+ *    - N before, C after: G must not hold before C does. G comes after C is complete, and N is
+ *      weakened later still.
+ *    - C before, N after: C must not go while G holds. N is strengthened, G deleted, and END, and
+ *      only then C.
+ *    - C before and after: C holds throughout, whatever G and N do.
+ *    A flow exempt by
+ *    - E before, G after: E is deleted when G holds and C has its "after", which is not to steer.
+ *    - G before, E after: E is there before anything else changes.
+ *    - G before and after: C never steers; the old G goes when the new one holds.
+ *    A new N rule (another layout) comes after the new E and G, an old one goes before the old ones
+ *    do, as in (4): it could catch what they exempt. A band that overlaps an older one is the
+ *    exception: a goto may then lead past an exemption, or in front of an N rule of the other band,
+ *    and block an exempt flow between two messages. It never opens anything: who meets a goto at
+ *    all has passed C.
+ * 8. Gotos whose END is missing are passed over. Those that are not wanted go first of all: with
+ *    END, which is vital to the others, they would hold again.
  *
- * `vital` steps are those whose absence would make a later one a hole.
+ * `vital` steps are those whose absence would make a later one a hole, or a lock-out. While our
+ * knowledge may be older than the kernel (steps_keep_what_stands()), nothing weakens: a goto (or
+ * END) does where an N rule stands, a throw in a complement table that is looked up does, and what
+ * takes the place of such a throw does to the exempt; a new N rule waits for the gotos that are not
+ * added. What is in a table that nothing looks up weakens nothing.
  */
 #include "policy/diff.h"
 
-#include <errno.h>
 #include <linux/rtnetlink.h>
-#include <stdlib.h>
 
-#include "basics/array.h"
 #include "policy/shape.h"
 
 enum phase {
+        PHASE_DELETE_DEAD_GOTOS, /* (8) */
         PHASE_ADD_MARK,
         PHASE_ADD_MARK_GUARD,
         PHASE_STRENGTHEN_PODS,    /* (2) */
         PHASE_DELETE_PODS_ALIENS, /* what others put into what we steer */
         PHASE_DELETE_PODS_THROWS,
         PHASE_ADD_PODS_RULE,
-        PHASE_ADD_EXEMPTIONS, /* (4) */
+        PHASE_ADD_EXEMPTIONS,   /* (4) */
+        PHASE_FILL_COMPLEMENTS, /* (7) */
+        PHASE_CLEAR_COMPLEMENTS,
+        PHASE_ADD_COMPLEMENT_RULES,
+        PHASE_ADD_END,
+        PHASE_ADD_GOTOS,
         PHASE_ADD_NODES,
         PHASE_DELETE_NODES_ALIENS,
         PHASE_ADD_NODES_RULE,
         PHASE_DELETE_NODES_RULE,
+        PHASE_DELETE_GOTOS,
+        PHASE_DELETE_END,
+        PHASE_DELETE_COMPLEMENT_RULES,
+        PHASE_EMPTY_COMPLEMENTS,
         PHASE_DELETE_EXEMPTIONS,
         PHASE_DELETE_NODES,
         PHASE_DELETE_PODS_RULE, /* (3) */
@@ -67,15 +107,37 @@ struct comparison {
         const struct fib *actual;
         const struct fib *wanted;
         struct steps *steps;
-        bool pods_looked_up; /* some rule of the kernel looks our pod table up already */
+        bool nodes_looked_up; /* there is an N rule, of any layout */
+        /* Of the first layout, by number: looked up by the kernel's rules, and by the wanted. */
+        bool table_looked_up[LAYOUT_TABLES];
+        bool table_wanted[LAYOUT_TABLES];
 };
 
-static int add_step(struct comparison *c, const struct step *step)
+/* Which tables of the first layout the rules look up. */
+static void find_looked_up(
+        const struct comparison *c, const struct fib *fib, bool ret[static LAYOUT_TABLES])
 {
-        if (!ARRAY_RESERVE(c->steps->items, c->steps->allocated, c->steps->n + 1))
-                return -ENOMEM;
-        c->steps->items[c->steps->n++] = *step;
-        return 0;
+        for (size_t i = 0; i < fib->n_rules; i++)
+                if (fib->rules[i].family == c->family &&
+                        layout_has_table(&c->layouts[0], fib->rules[i].table))
+                        ret[fib->rules[i].table - c->layouts[0].table_base] = true;
+}
+
+static bool has_priority(const struct fib *fib, int family, uint32_t priority)
+{
+        for (size_t i = 0; i < fib->n_rules; i++)
+                if (fib->rules[i].family == family && fib->rules[i].priority == priority)
+                        return true;
+        return false;
+}
+
+static bool has_nodes_rule(const struct comparison *c)
+{
+        for (size_t i = 0; i < c->actual->n_rules; i++)
+                if (c->actual->rules[i].family == c->family &&
+                        rule_shape(c->layouts, c->n_layouts, &c->actual->rules[i]) == SHAPE_NODES)
+                        return true;
+        return false;
 }
 
 static enum phase phase_to_add_rule(enum shape shape)
@@ -85,6 +147,9 @@ static enum phase phase_to_add_rule(enum shape shape)
         case SHAPE_MARK_GUARD: return PHASE_ADD_MARK_GUARD;
         case SHAPE_PODS: return PHASE_ADD_PODS_RULE;
         case SHAPE_EXEMPTION: return PHASE_ADD_EXEMPTIONS;
+        case SHAPE_COMPLEMENT: return PHASE_ADD_COMPLEMENT_RULES;
+        case SHAPE_END: return PHASE_ADD_END;
+        case SHAPE_GOTO: return PHASE_ADD_GOTOS;
         default: return PHASE_ADD_NODES_RULE;
         }
 }
@@ -96,20 +161,25 @@ static enum phase phase_to_delete_rule(enum shape shape)
         case SHAPE_MARK_GUARD: return PHASE_DELETE_MARK_GUARD;
         case SHAPE_PODS: return PHASE_DELETE_PODS_RULE;
         case SHAPE_EXEMPTION: return PHASE_DELETE_EXEMPTIONS;
+        case SHAPE_COMPLEMENT: return PHASE_DELETE_COMPLEMENT_RULES;
+        case SHAPE_END: return PHASE_DELETE_END;
+        case SHAPE_GOTO: return PHASE_DELETE_GOTOS;
         default: return PHASE_DELETE_NODES_RULE;
         }
 }
 
 static int add_rule(struct comparison *c, const struct rule *rule)
 {
+        enum shape shape = rule_shape(c->layouts, c->n_layouts, rule);
         struct step step = {
                 .kind = STEP_ADD_RULE,
-                .phase = phase_to_add_rule(rule_shape(c->layouts, c->n_layouts, rule)),
+                .phase = phase_to_add_rule(shape),
                 .vital = true,
+                .weakens = c->nodes_looked_up && (shape == SHAPE_END || shape == SHAPE_GOTO),
                 .rule = *rule,
         };
 
-        return rule->family == c->family ? add_step(c, &step) : 0;
+        return rule->family == c->family ? steps_add(c->steps, &step) : 0;
 }
 
 /* A rule of the kernel that is not wanted, or is there once too often. */
@@ -119,10 +189,18 @@ static int delete_rule(struct comparison *c, const struct rule *rule)
         struct step step = {
                 .kind = STEP_DELETE_RULE,
                 .phase = phase_to_delete_rule(shape),
+                .vital = shape == SHAPE_GOTO,
+                .weakens = true,
                 .rule = *rule,
         };
 
-        return rule->family == c->family && shape != SHAPE_ALIEN ? add_step(c, &step) : 0;
+        if (rule->family != c->family || shape == SHAPE_ALIEN)
+                return 0;
+        if (shape == SHAPE_GOTO && !has_priority(c->actual, c->family, rule->target)) {
+                step.phase = PHASE_DELETE_DEAD_GOTOS;
+                step.weakens = false;
+        }
+        return steps_add(c->steps, &step);
 }
 
 static int compare_rules(struct comparison *c)
@@ -147,25 +225,56 @@ static int compare_rules(struct comparison *c)
         return r;
 }
 
-static enum phase phase_to_add_route(const struct comparison *c, const struct route *route)
+/* A complement table of the wanted policy; others are emptied when nothing looks them up. */
+static bool in_wanted_complement(const struct comparison *c, const struct route *route)
 {
-        if (!route_in_pods_table(c->layouts, 1, route))
-                return PHASE_ADD_NODES;
-        if (route_shape(c->layouts, 1, route) == SHAPE_THROW && c->pods_looked_up)
-                return PHASE_ADD_PODS_THROWS;
-        return PHASE_STRENGTHEN_PODS;
+        return route_in_complement_table(c->layouts, 1, route) &&
+               c->table_wanted[route->table - c->layouts[0].table_base];
 }
 
-static int add_route(struct comparison *c, const struct route *route)
+/* Of a route in a complement table of the wanted policy: what is done to it is seen at once. */
+static bool is_looked_up(const struct comparison *c, const struct route *route)
+{
+        return c->table_looked_up[route->table - c->layouts[0].table_base];
+}
+
+static bool is_throw(const struct comparison *c, const struct route *route)
+{
+        return route_shape(c->layouts, c->n_layouts, route) == SHAPE_THROW;
+}
+
+/* `replaced` is what has the key now; NULL: nothing has. */
+static void judge_complement_addition(const struct comparison *c, const struct route *route,
+        const struct route *replaced, struct step *step)
+{
+        bool throws = is_throw(c, route);
+        bool device = replaced && route_shape(c->layouts, c->n_layouts, replaced) == SHAPE_DEVICE;
+
+        step->phase = PHASE_FILL_COMPLEMENTS;
+        /* A device route that is missing has its twin; a throw left in its place would be a hole,
+         * and one that is missing a lock-out. */
+        step->vital = throws || route_is_twin(route) || (replaced && !device);
+        step->weakens = is_looked_up(c, route) && (throws || (replaced && is_throw(c, replaced)));
+}
+
+static int add_route(struct comparison *c, const struct route *route, const struct route *replaced)
 {
         struct step step = {
                 .kind = STEP_REPLACE_ROUTE,
-                .phase = phase_to_add_route(c, route),
+                .phase = PHASE_ADD_NODES,
                 .vital = route_is_twin(route),
                 .route = *route,
         };
 
-        return route->family == c->family ? add_step(c, &step) : 0;
+        if (route->family != c->family)
+                return 0;
+        if (route_in_pods_table(c->layouts, 1, route)) {
+                step.weakens = is_throw(c, route) && c->table_looked_up[LAYOUT_TABLE_PODS];
+                step.phase = step.weakens ? PHASE_ADD_PODS_THROWS : PHASE_STRENGTHEN_PODS;
+        } else if (route_in_complement_table(c->layouts, 1, route)) {
+                judge_complement_addition(c, route, replaced, &step);
+        }
+        return steps_add(c->steps, &step);
 }
 
 /* True when the destination lies in what the wanted policy steers or guards in that table. */
@@ -182,29 +291,50 @@ static bool is_steered(const struct comparison *c, const struct route *route)
         return false;
 }
 
+static enum phase phase_to_delete_alien(const struct comparison *c, const struct route *route)
+{
+        if (route_in_pods_table(c->layouts, c->n_layouts, route))
+                return PHASE_DELETE_PODS_ALIENS;
+        return in_wanted_complement(c, route) ? PHASE_CLEAR_COMPLEMENTS : PHASE_DELETE_NODES_ALIENS;
+}
+
+static enum phase phase_to_delete_route(
+        const struct comparison *c, const struct route *route, enum shape shape)
+{
+        if (in_wanted_complement(c, route))
+                return PHASE_CLEAR_COMPLEMENTS;
+        if (!route_in_pods_table(c->layouts, c->n_layouts, route))
+                return route_in_complement_table(c->layouts, c->n_layouts, route)
+                               ? PHASE_EMPTY_COMPLEMENTS
+                               : PHASE_DELETE_NODES;
+        /* A throw in a table that we leave goes with it, when no rule of ours looks it up. */
+        return shape == SHAPE_THROW && route_in_pods_table(c->layouts, 1, route)
+                       ? PHASE_DELETE_PODS_THROWS
+                       : PHASE_WEAKEN_PODS;
+}
+
 /* A route of the kernel whose key is not wanted. */
 static int delete_route(struct comparison *c, const struct route *route)
 {
         enum shape shape = route_shape(c->layouts, c->n_layouts, route);
-        bool pods = route_in_pods_table(c->layouts, c->n_layouts, route);
-        struct step step = {.kind = STEP_DELETE_ROUTE, .route = *route};
+        struct step step = {
+                .kind = STEP_DELETE_ROUTE,
+                .weakens = shape != SHAPE_ALIEN, /* those are holes in what is wanted */
+                .route = *route,
+        };
 
         if (route->family != c->family)
                 return 0;
-        if (shape == SHAPE_ALIEN) {
-                if (!is_steered(c, route))
-                        return 0;
-                step.phase = pods ? PHASE_DELETE_PODS_ALIENS : PHASE_DELETE_NODES_ALIENS;
-        } else if (!pods) {
-                step.phase = PHASE_DELETE_NODES;
-        } else if (shape == SHAPE_THROW && route_in_pods_table(c->layouts, 1, route)) {
-                step.phase = PHASE_DELETE_PODS_THROWS;
-        } else {
-                /* A throw in a table that we leave goes with it, when no rule of ours looks it up.
-                 */
-                step.phase = PHASE_WEAKEN_PODS;
+        if (shape == SHAPE_ALIEN && !is_steered(c, route))
+                return 0;
+        step.phase = shape == SHAPE_ALIEN ? phase_to_delete_alien(c, route)
+                                          : phase_to_delete_route(c, route, shape);
+        if (step.phase == PHASE_CLEAR_COMPLEMENTS) {
+                /* Left in front of the goto, these would be holes. */
+                step.vital = shape == SHAPE_ALIEN || shape == SHAPE_THROW;
+                step.weakens = shape != SHAPE_ALIEN && is_looked_up(c, route);
         }
-        return add_step(c, &step);
+        return steps_add(c->steps, &step);
 }
 
 /* What somebody put beside a route of ours under the same key. */
@@ -212,13 +342,12 @@ static int delete_extra(struct comparison *c, const struct route *route)
 {
         struct step step = {
                 .kind = STEP_DELETE_ROUTE,
-                .phase = route_in_pods_table(c->layouts, c->n_layouts, route)
-                                 ? PHASE_DELETE_PODS_ALIENS
-                                 : PHASE_DELETE_NODES_ALIENS,
+                .phase = phase_to_delete_alien(c, route),
+                .vital = in_wanted_complement(c, route),
                 .route = *route,
         };
 
-        return route->family == c->family ? add_step(c, &step) : 0;
+        return route->family == c->family ? steps_add(c->steps, &step) : 0;
 }
 
 /*
@@ -249,7 +378,7 @@ static int compare_same_key(struct comparison *c, size_t *i, const struct route 
                 if (route_compare(&actual[*i], should) == 0)
                         ours = *i;
         if (ours == SIZE_MAX)
-                r = add_route(c, should);
+                r = add_route(c, should, &actual[begin]);
         for (size_t j = begin; r >= 0 && *i - begin > 1 && j < *i; j++) {
                 bool alike = is_hit_alike(&actual[j], should);
 
@@ -277,48 +406,23 @@ static int compare_routes(struct comparison *c)
                 if (order < 0)
                         r = delete_route(c, &actual->routes[i++]);
                 else if (order > 0)
-                        r = add_route(c, &wanted->routes[j++]);
+                        r = add_route(c, &wanted->routes[j++], NULL);
                 else
                         r = compare_same_key(c, &i, &wanted->routes[j++]);
         }
         return r;
 }
 
-/* Longest first; the twin (the worst metric), the sink, the device route. */
-static int compare_additions(const struct route *a, const struct route *b)
+/* An N rule in a new place would catch what the gotos that have to wait are to exempt. */
+static void hold_nodes_rule_back(struct steps *steps)
 {
-        if (a->destination.length != b->destination.length)
-                return (int)b->destination.length - (int)a->destination.length;
-        return -route_key_compare(a, b);
-}
+        bool waits = false;
 
-/* Shortest first; the device route, the sink, the twin. */
-static int compare_deletions(const struct route *a, const struct route *b)
-{
-        if (a->destination.length != b->destination.length)
-                return (int)a->destination.length - (int)b->destination.length;
-        return route_key_compare(a, b);
-}
-
-static int compare_steps(const void *x, const void *y)
-{
-        const struct step *a = x, *b = y;
-
-        if (a->phase != b->phase)
-                return (int)a->phase - (int)b->phase;
-        switch (a->kind) {
-        case STEP_REPLACE_ROUTE: return compare_additions(&a->route, &b->route);
-        case STEP_DELETE_ROUTE: return compare_deletions(&a->route, &b->route);
-        default: return rule_compare(&a->rule, &b->rule);
-        }
-}
-
-static bool looks_up(const struct fib *fib, int family, uint32_t table)
-{
-        for (size_t i = 0; i < fib->n_rules; i++)
-                if (fib->rules[i].family == family && fib->rules[i].table == table)
-                        return true;
-        return false;
+        for (size_t i = 0; i < steps->n; i++)
+                waits |= steps->items[i].kind == STEP_ADD_RULE && steps->items[i].weakens;
+        for (size_t i = 0; waits && i < steps->n; i++)
+                if (steps->items[i].phase == PHASE_ADD_NODES_RULE)
+                        steps->items[i].weakens = true;
 }
 
 int policy_diff(const struct layout *layouts, size_t n_layouts, int family,
@@ -331,42 +435,20 @@ int policy_diff(const struct layout *layouts, size_t n_layouts, int family,
                 .actual = actual,
                 .wanted = wanted,
                 .steps = ret,
-                .pods_looked_up =
-                        looks_up(actual, family, layout_table(&layouts[0], LAYOUT_TABLE_PODS)),
         };
-        int r = compare_rules(&c);
+        int r;
 
+        find_looked_up(&c, actual, c.table_looked_up);
+        find_looked_up(&c, wanted, c.table_wanted);
+        c.nodes_looked_up = has_nodes_rule(&c);
+        r = compare_rules(&c);
         if (r >= 0)
                 r = compare_routes(&c);
         if (r < 0) {
                 steps_deinit(ret);
                 return r;
         }
-        if (ret->n > 0)
-                qsort(ret->items, ret->n, sizeof(ret->items[0]), compare_steps);
+        hold_nodes_rule_back(ret);
+        steps_sort(ret);
         return 0;
-}
-
-static bool weakens(const struct step *step)
-{
-        if (step->phase == PHASE_DELETE_PODS_ALIENS || step->phase == PHASE_DELETE_NODES_ALIENS)
-                return false; /* holes in what is wanted */
-        return step->kind == STEP_DELETE_RULE || step->kind == STEP_DELETE_ROUTE ||
-               step->phase == PHASE_ADD_PODS_THROWS;
-}
-
-void steps_keep_what_stands(struct steps *steps)
-{
-        size_t kept = 0;
-
-        for (size_t i = 0; i < steps->n; i++)
-                if (!weakens(&steps->items[i]))
-                        steps->items[kept++] = steps->items[i];
-        steps->n = kept;
-}
-
-void steps_deinit(struct steps *steps)
-{
-        free(steps->items);
-        *steps = (struct steps){};
 }

@@ -29,6 +29,7 @@ int rule_compare(const struct rule *a, const struct rule *b)
         COMPARE(a->foreign, b->foreign);
         COMPARE(a->action, b->action);
         COMPARE(a->table, b->table);
+        COMPARE(a->target, b->target);
         COMPARE(a->protocol, b->protocol);
         COMPARE(a->mark, b->mark);
         COMPARE(a->iif_lo, b->iif_lo);

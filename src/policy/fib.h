@@ -18,14 +18,15 @@
  */
 struct rule {
         uint8_t family;   /* AF_INET, AF_INET6 */
-        uint8_t action;   /* FR_ACT_TO_TBL, FR_ACT_UNREACHABLE */
+        uint8_t action;   /* FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, FR_ACT_GOTO, FR_ACT_NOP */
         uint8_t protocol; /* who made it: RTPROT_KERNEL for ours */
         bool foreign; /* holds something that ours never do; then nothing but family and priority
                          count */
         uint32_t priority;
-        uint32_t table;
-        uint32_t mark; /* mask 0xffffffff; 0: no mark selector */
-        bool iif_lo;   /* sent by this host itself */
+        uint32_t table;  /* FR_ACT_TO_TBL, else 0 */
+        uint32_t target; /* FR_ACT_GOTO: the priority it leads to, else 0 */
+        uint32_t mark;   /* mask 0xffffffff; 0: no mark selector */
+        bool iif_lo;     /* sent by this host itself */
         uint8_t ip_protocol;
         struct prefix from;
         struct prefix to;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "basics/array.h"
+#include "policy/complement.h"
 
 /* A prefix and the node that lists it. */
 struct claim {
@@ -204,6 +205,44 @@ static int find_self(struct search *s)
         return 0;
 }
 
+static int add_no_table(struct search *s, const struct segment_group *group, size_t n_addresses)
+{
+        const struct settings *settings = s->input->settings;
+        size_t e = 0;
+        int r = add(s, FINDING_NO_TABLE, NULL, NULL, NULL);
+
+        if (r < 0)
+                return r;
+        while (!group->exemptions[e])
+                e++;
+        s->findings->items[s->findings->n - 1].exemption = &settings->exemptions[e];
+        s->findings->items[s->findings->n - 1].n_addresses = n_addresses;
+        return 0;
+}
+
+/* Groups of many nodes that complement_choose() found no table for. */
+static int find_without_table(struct search *s)
+{
+        struct segments segments = {};
+        int r = segments_cut(s->input->settings, &segments);
+
+        if (r < 0)
+                return r;
+        if (complement_may_be_short(&segments, s->input))
+                r = segments_select(&segments, s->input);
+        complement_choose(&segments, s->input);
+        for (size_t i = 0; r >= 0 && i < segments.n_groups; i++) {
+                const struct segment_group *group = &segments.groups[i];
+
+                for (int f = 0; r >= 0 && f < FAMILY_MAX; f++)
+                        if (group->tables[f] == 0 &&
+                                group->n_addresses[f] > complement_threshold(s->input))
+                                r = add_no_table(s, group, group->n_addresses[f]);
+        }
+        segments_deinit(&segments);
+        return r;
+}
+
 int policy_findings(const struct policy_input *input, struct findings *ret)
 {
         struct search s = {.input = input, .self = policy_self(input), .findings = ret};
@@ -219,6 +258,8 @@ int policy_findings(const struct policy_input *input, struct findings *ret)
                 r = find_addresses_in_prefixes(&s);
         if (r >= 0)
                 r = find_around_own(&s);
+        if (r >= 0)
+                r = find_without_table(&s);
         free(s.pods.items);
         free(s.addresses.items);
         if (r < 0)
@@ -282,6 +323,12 @@ void finding_format(const struct finding *finding, struct text_builder *builder)
         case FINDING_NO_ADDRESS:
                 text_append(
                         builder, "node %s has no usable address: only its pods are steered", node);
+                break;
+        case FINDING_NO_TABLE:
+                text_append(builder,
+                        "exemption \"%s\" selects %zu addresses, and no table is free for it: a "
+                        "rule for each of them and for each port range, until one is",
+                        finding->exemption->name, finding->n_addresses);
                 break;
         case FINDING_MAX: break;
         }

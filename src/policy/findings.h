@@ -20,6 +20,8 @@ enum finding_kind {
         FINDING_ADDRESS_IN_PREFIX, /* a node's address in another's pod prefix: steered as a pod, no
                                       exemption */
         FINDING_NO_ADDRESS,        /* a node without a usable address: only its pods are steered */
+        FINDING_NO_TABLE, /* no complement table is free for an exemption of many nodes: a rule for
+                             each of them, until one is */
         FINDING_MAX,
 };
 
@@ -28,6 +30,8 @@ struct finding {
         const struct node *node;  /* borrowed; NULL where it is about us */
         const struct node *other; /* borrowed; NULL: none */
         struct prefix prefix;
+        const struct exemption *exemption; /* borrowed; FINDING_NO_TABLE only */
+        size_t n_addresses;                /* that it selects */
 };
 
 struct findings {

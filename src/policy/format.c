@@ -66,6 +66,10 @@ void rule_format(const struct rule *rule, struct text_builder *builder)
                 append_table(builder, "lookup", rule->table);
         else if (rule->action == FR_ACT_UNREACHABLE)
                 text_append(builder, " unreachable");
+        else if (rule->action == FR_ACT_GOTO)
+                text_append(builder, " goto %u", rule->target);
+        else if (rule->action == FR_ACT_NOP)
+                text_append(builder, " nop");
         append_protocol(builder, rule->protocol);
         if (rule->foreign)
                 text_append(builder, " …");

@@ -8,6 +8,7 @@
 #include "model/endpoint.h"
 #include "model/settings.h"
 #include "policy/device.h"
+#include "policy/fib.h"
 #include "policy/layout.h"
 
 /* Everything borrowed. */
@@ -17,6 +18,12 @@ struct policy_input {
         const char *node_name; /* ours; NULL: not known yet */
         const struct device *device;
         const struct endpoint *endpoint;
+        /*
+         * What the kernel holds, of every layout of ours; NULL: nothing is known of it. It decides
+         * nothing but which table a complement (complement.h) lies in.
+         */
+        const struct fib *actual;
+        size_t threshold; /* 0: COMPLEMENT_THRESHOLD */
 };
 
 struct layout policy_layout(const struct settings *settings);

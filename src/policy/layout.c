@@ -5,7 +5,7 @@ uint32_t layout_priority(const struct layout *layout, enum layout_priority prior
         return layout->priority_base + (uint32_t)priority;
 }
 
-uint32_t layout_table(const struct layout *layout, enum layout_table table)
+uint32_t layout_table(const struct layout *layout, unsigned table)
 {
         return layout->table_base + (uint32_t)table;
 }

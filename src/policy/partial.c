@@ -5,15 +5,17 @@
  *
  * Rules are the same before and after when no node that an exemption selects is among the changed
  * ones, nor ourselves; `local` (our own pods, `exclude`) does not depend on other nodes, and where
- * it is stronger than what a node lists, steering_add_node() leaves that out.
+ * it is stronger than what a node lists, steering_add_node() leaves that out. The complement tables
+ * (complement.h) hold the changed nodes as the node table does, unless an exemption selects another
+ * node of the same address.
  */
 #include "policy/partial.h"
 
-#include <errno.h>
 #include <linux/rtnetlink.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "basics/array.h"
+#include "policy/complement.h"
 #include "policy/compute.h"
 #include "policy/steering.h"
 
@@ -115,14 +117,6 @@ static int collect(struct partial *p)
         return r;
 }
 
-static int add(struct prefixes *set, const struct prefix *prefix)
-{
-        if (!ARRAY_RESERVE(set->items, set->allocated, set->n + 1))
-                return -ENOMEM;
-        set->items[set->n++] = *prefix;
-        return 0;
-}
-
 /* How many times the prefix stands at *i of the sorted set; *i moves behind it. */
 static unsigned count_at(const struct prefixes *set, size_t *i, const struct prefix *prefix)
 {
@@ -133,9 +127,13 @@ static unsigned count_at(const struct prefixes *set, size_t *i, const struct pre
         return (unsigned)(*i - begin);
 }
 
-/* Each touched prefix once, into the set of the side on which some node lists it. */
+/*
+ * Each touched prefix once, into the set of the side on which some node lists it. *shared is set
+ * when a node that does not change lists one of them, too.
+ */
 static int split(const struct prefixes *came, const struct prefixes *gone,
-        const struct prefix_counts *counts, struct prefixes *ret_before, struct prefixes *ret_after)
+        const struct prefix_counts *counts, struct prefixes *ret_before, struct prefixes *ret_after,
+        bool *shared)
 {
         size_t i = 0, j = 0;
         int r = 0;
@@ -147,18 +145,13 @@ static int split(const struct prefixes *came, const struct prefixes *gone,
                 unsigned after = prefix_counts_get(counts, &prefix);
                 unsigned more = count_at(came, &i, &prefix), less = count_at(gone, &j, &prefix);
 
+                *shared |= after > more;
                 if (after + less > more)
-                        r = add(ret_before, &prefix);
+                        r = prefixes_add(ret_before, &prefix);
                 if (r >= 0 && after > 0)
-                        r = add(ret_after, &prefix);
+                        r = prefixes_add(ret_after, &prefix);
         }
         return r;
-}
-
-static bool has(const struct prefixes *set, const struct prefix *prefix)
-{
-        return set->n > 0 &&
-               bsearch(prefix, set->items, set->n, sizeof(set->items[0]), prefix_compare_void);
 }
 
 /* `protect` may name a node's very address: its twin then stays when the node goes. */
@@ -170,11 +163,12 @@ static int add_guards(struct partial *p)
         for (size_t i = 0; r >= 0 && i < whole.guard.n; i++) {
                 const struct prefix *prefix = &whole.guard.items[i];
 
-                if (!has(&p->came.nodes, prefix) && !has(&p->gone.nodes, prefix))
+                if (!prefixes_have(&p->came.nodes, prefix) &&
+                        !prefixes_have(&p->gone.nodes, prefix))
                         continue;
-                r = add(&p->before.guard, prefix);
+                r = prefixes_add(&p->before.guard, prefix);
                 if (r >= 0)
-                        r = add(&p->after.guard, prefix);
+                        r = prefixes_add(&p->after.guard, prefix);
         }
         return r;
 }
@@ -207,22 +201,32 @@ static bool count_families(
 static int compute(struct partial *p, const struct claims *claims, struct fib *ret_before,
         struct fib *ret_after)
 {
+        bool pods_shared = false, shared = false;
         int r = collect(p);
 
         if (r >= 0)
                 r = split(&p->came.pods, &p->gone.pods, &claims->pods, &p->before.pods,
-                        &p->after.pods);
+                        &p->after.pods, &pods_shared);
         if (r >= 0)
                 r = split(&p->came.nodes, &p->gone.nodes, &claims->addresses, &p->before.nodes,
-                        &p->after.nodes);
+                        &p->after.nodes, &shared);
+        if (r >= 0 && shared && complements_stand(p->input))
+                return 0;
         if (r >= 0)
                 r = add_guards(p);
         if (r >= 0)
                 r = policy_compute_routes(p->input, &p->before, ret_before);
         if (r >= 0)
                 r = policy_compute_routes(p->input, &p->after, ret_after);
-        if (r < 0)
+        /* So that the order of steps knows which of the tables are looked up. */
+        if (r >= 0)
+                r = complement_add_standing(p->input, ret_before);
+        if (r >= 0)
+                r = complement_add_standing(p->input, ret_after);
+        if (r < 0) {
                 fib_deinit(ret_before);
+                fib_deinit(ret_after);
+        }
         return r < 0 ? r : 1;
 }
 

@@ -12,9 +12,10 @@
 
 /*
  * Fills *ret_before and *ret_after (zeroed by the caller; deinit with fib_deinit()) with the routes
- * to every destination that the changes touch: those that the whole policy of the cluster before
- * the changes holds, and those of `input`, which has the cluster after them. `claims` are those of
- * that cluster. Everything else of the whole policy is the same before and after.
+ * (and the rules that look complement tables up, which do not change) to every destination that the
+ * changes touch: those that the whole policy of the cluster before the changes holds, and those of
+ * `input`, which has the cluster after them. `claims` are those of that cluster; `actual` of the
+ * input has the rules that stand. Everything else of the whole policy is the same before and after.
  * 1: so it is. 0: the changes concern more than that (ourselves, an exemption, what we hold, too
  * many prefixes), or `claims` or `changes` are incomplete: compute all of it. −ENOMEM.
  *

@@ -47,6 +47,34 @@ static bool is_exemption(const struct rule *rule)
                (request || reply);
 }
 
+/* Protocol and destination ports, and nothing else. */
+static bool matches_segment_only(const struct rule *rule)
+{
+        struct rule rest = *rule;
+
+        rest.ip_protocol = 0;
+        rest.dport = (struct port_range){};
+        return rule->ip_protocol != 0 && !any_port(&rule->dport) && matches_all(&rest);
+}
+
+static bool is_complement_table(const struct layout *layout, uint32_t table)
+{
+        return layout_has_table(layout, table) &&
+               table - layout->table_base >= LAYOUT_TABLE_COMPLEMENT;
+}
+
+static bool is_complement(const struct layout *layout, const struct rule *rule)
+{
+        return matches_segment_only(rule) && rule->action == FR_ACT_TO_TBL &&
+               is_complement_table(layout, rule->table);
+}
+
+static bool is_goto(const struct layout *layout, const struct rule *rule)
+{
+        return matches_segment_only(rule) && rule->action == FR_ACT_GOTO &&
+               rule->target == layout_priority(layout, LAYOUT_END);
+}
+
 static enum shape rule_shape_in(const struct layout *layout, const struct rule *rule)
 {
         if (!layout_has_priority(layout, rule->priority))
@@ -67,6 +95,18 @@ static enum shape rule_shape_in(const struct layout *layout, const struct rule *
         case LAYOUT_EXEMPTION:
                 if (is_exemption(rule))
                         return SHAPE_EXEMPTION;
+                break;
+        case LAYOUT_COMPLEMENT:
+                if (is_complement(layout, rule))
+                        return SHAPE_COMPLEMENT;
+                break;
+        case LAYOUT_GOTO:
+                if (is_goto(layout, rule))
+                        return SHAPE_GOTO;
+                break;
+        case LAYOUT_END:
+                if (matches_all(rule) && rule->action == FR_ACT_NOP)
+                        return SHAPE_END;
                 break;
         case LAYOUT_NODES:
                 if (matches_all(rule) && is_lookup(rule, layout_table(layout, LAYOUT_TABLE_NODES)))
@@ -131,6 +171,15 @@ bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const s
         return false;
 }
 
+bool route_in_complement_table(
+        const struct layout *layouts, size_t n_layouts, const struct route *route)
+{
+        for (size_t i = 0; i < n_layouts; i++)
+                if (is_complement_table(&layouts[i], route->table))
+                        return true;
+        return false;
+}
+
 /* True when the rule is that of a layout with other tables. */
 static bool is_of_other_tables(
         const struct layout *layouts, size_t n_layouts, const struct rule *rule)
@@ -153,4 +202,15 @@ const struct rule *layout_clash(
                         return rule;
         }
         return NULL;
+}
+
+struct rule rule_begin(const struct layout *layout, int family, enum layout_priority priority)
+{
+        return (struct rule){
+                .family = (uint8_t)family,
+                .protocol = RTPROT_KERNEL,
+                .priority = layout_priority(layout, priority),
+                .action = FR_ACT_TO_TBL,
+                .table = RT_TABLE_MAIN,
+        };
 }

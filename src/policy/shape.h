@@ -15,19 +15,25 @@ enum shape {
         SHAPE_MARK_GUARD,
         SHAPE_PODS,
         SHAPE_EXEMPTION,
+        SHAPE_COMPLEMENT,
+        SHAPE_GOTO,
         SHAPE_NODES,
+        SHAPE_END,
         SHAPE_TWIN,
         SHAPE_SINK,
         SHAPE_DEVICE,
         SHAPE_THROW,
 };
 
-/* SHAPE_MARK … SHAPE_NODES by the first layout that fits, else SHAPE_ALIEN. */
+/* SHAPE_MARK … SHAPE_END by the first layout that fits, else SHAPE_ALIEN. */
 enum shape rule_shape(const struct layout *layouts, size_t n_layouts, const struct rule *rule);
 /* SHAPE_TWIN … SHAPE_THROW in a table of one of the layouts, else SHAPE_ALIEN. */
 enum shape route_shape(const struct layout *layouts, size_t n_layouts, const struct route *route);
 /* True when the route lies in the pod table of one of the layouts. */
 bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const struct route *route);
+/* True when it lies in one of the complement tables of one of the layouts. */
+bool route_in_complement_table(
+        const struct layout *layouts, size_t n_layouts, const struct route *route);
 
 /*
  * A rule of an earlier layout that looks up a table which the wanted layout (the first) uses for
@@ -36,3 +42,6 @@ bool route_in_pods_table(const struct layout *layouts, size_t n_layouts, const s
  */
 const struct rule *layout_clash(
         const struct layout *layouts, size_t n_layouts, const struct fib *actual);
+
+/* A rule of ours to begin with: it looks the main table up, and matches everything. */
+struct rule rule_begin(const struct layout *layout, int family, enum layout_priority priority);

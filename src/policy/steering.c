@@ -10,23 +10,10 @@
  */
 #include "policy/steering.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-#include "basics/array.h"
-
-static int add(struct prefixes *set, const struct prefix *prefix)
-{
-        if (!ARRAY_RESERVE(set->items, set->allocated, set->n + 1))
-                return -ENOMEM;
-        set->items[set->n++] = *prefix;
-        return 0;
-}
-
 static int add_all(struct prefixes *set, const struct prefix *prefixes, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
-                int r = add(set, &prefixes[i]);
+                int r = prefixes_add(set, &prefixes[i]);
 
                 if (r < 0)
                         return r;
@@ -63,7 +50,7 @@ static int add_steered(struct prefixes *set, const struct policy_input *input,
 {
         if (is_excluded(input, prefix) || is_own_prefix(self, prefix))
                 return 0;
-        return add(set, prefix);
+        return prefixes_add(set, prefix);
 }
 
 bool steering_takes_address(
@@ -108,7 +95,7 @@ int steering_add_guard(
 
                 if (is_excluded(input, prefix) || lies_in_own_prefix(self, prefix))
                         continue;
-                r = add(&steering->guard, prefix);
+                r = prefixes_add(&steering->guard, prefix);
                 if (r < 0)
                         return r;
         }
@@ -135,11 +122,6 @@ static int fill(struct steering *steering, const struct policy_input *input)
         return r;
 }
 
-static void sort(struct prefixes *set)
-{
-        set->n = prefix_sort_unique(set->items, set->n);
-}
-
 int steering_compute(const struct policy_input *input, struct steering *ret)
 {
         int r = fill(ret, input);
@@ -148,19 +130,19 @@ int steering_compute(const struct policy_input *input, struct steering *ret)
                 steering_deinit(ret);
                 return r;
         }
-        sort(&ret->pods);
-        sort(&ret->nodes);
-        sort(&ret->local);
-        sort(&ret->guard);
+        prefixes_sort(&ret->pods);
+        prefixes_sort(&ret->nodes);
+        prefixes_sort(&ret->local);
+        prefixes_sort(&ret->guard);
         return 0;
 }
 
 void steering_deinit(struct steering *steering)
 {
-        free(steering->pods.items);
-        free(steering->nodes.items);
-        free(steering->local.items);
-        free(steering->guard.items);
+        prefixes_deinit(&steering->pods);
+        prefixes_deinit(&steering->nodes);
+        prefixes_deinit(&steering->local);
+        prefixes_deinit(&steering->guard);
         *steering = (struct steering){};
 }
 

@@ -4,12 +4,7 @@
 #pragma once
 
 #include "policy/input.h"
-
-struct prefixes {
-        struct prefix *items; /* sorted, unique */
-        size_t n;
-        size_t allocated;
-};
+#include "policy/prefixes.h"
 
 struct steering {
         struct prefixes pods;  /* P(R) of the other nodes: sent into the device */

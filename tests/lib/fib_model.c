@@ -51,6 +51,8 @@ static bool rule_decides(const struct fib *fib, const struct rule *rule, const s
 {
         const struct route *route;
 
+        if (rule->action == FR_ACT_GOTO || rule->action == FR_ACT_NOP)
+                return false;
         if (rule->action == FR_ACT_UNREACHABLE) {
                 ret->way = MODEL_BLOCKED;
                 return true;
@@ -74,13 +76,30 @@ bool model_has_way_back(const struct model_result *result)
         return result->way != MODEL_BLOCKED || result->sunk;
 }
 
+/* The kernel resolves a goto by any rule of that priority, and passes over one that has none. */
+static bool has_priority(const struct fib *fib, uint8_t family, uint32_t priority)
+{
+        for (size_t i = 0; i < fib->n_rules; i++)
+                if (fib->rules[i].family == family && fib->rules[i].priority == priority)
+                        return true;
+        return false;
+}
+
+/* The priority that is looked at after the rule, which has not decided. */
+static uint32_t next_priority(const struct fib *fib, const struct rule *rule)
+{
+        if (rule->action == FR_ACT_GOTO && has_priority(fib, rule->family, rule->target))
+                return rule->target;
+        return rule->priority;
+}
+
 struct model_result model_lookup(const struct fib *fib, const struct flow *flow)
 {
         struct model_result result = {.way = MODEL_MAIN};
         uint32_t from = 0;
 
         for (;;) {
-                uint32_t next = UINT32_MAX;
+                uint32_t next = UINT32_MAX, target = 0;
 
                 /* The rules are kept in no order: the next priority is looked for each time. */
                 for (size_t i = 0; i < fib->n_rules; i++)
@@ -88,15 +107,16 @@ struct model_result model_lookup(const struct fib *fib, const struct flow *flow)
                                 next = fib->rules[i].priority;
                 if (next == UINT32_MAX)
                         return result;
-                for (size_t i = 0; i < fib->n_rules; i++) {
+                for (size_t i = 0; i < fib->n_rules && target <= next; i++) {
                         if (fib->rules[i].priority != next || !rule_matches(&fib->rules[i], flow))
                                 continue;
                         if (rule_decides(fib, &fib->rules[i], flow, &result)) {
                                 result.priority = next;
                                 return result;
                         }
+                        target = next_priority(fib, &fib->rules[i]);
                 }
-                from = next + 1;
+                from = target > next ? target : next + 1;
         }
 }
 

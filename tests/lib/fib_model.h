@@ -1,7 +1,7 @@
 /*
  * A model of the kernel's rule and route lookup, for what the policy uses of it: rules by priority,
- * longest prefix, best metric, throw. It stands in for the kernel where every moment between two
- * steps is to be looked at.
+ * longest prefix, best metric, throw, goto and nop. It stands in for the kernel where every moment
+ * between two steps is to be looked at.
  */
 #pragma once
 

@@ -45,7 +45,7 @@ def rules(node):
             lines += [(family, f"pref {BASE + 3} to {other.address[family]} ipproto tcp "
                                f"dport {ports} lookup main")
                       for other in node.cluster.control_planes if other is not node]
-        lines.append((family, f"pref {BASE + 4} lookup {NODES}"))
+        lines.append((family, f"pref {BASE + 6} lookup {NODES}"))
     return [(family, f"rule add {text} protocol kernel") for family, text in lines]
 
 

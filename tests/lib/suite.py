@@ -20,6 +20,7 @@ from rtnetlink import dump
 
 FAST = "NODECRYPTOR_FAST" in os.environ
 PRIVATE_TABLES = ("51870", "51871")
+ALL_TABLES = tuple(str(51870 + number) for number in range(10))     # with the complements
 BAND = range(200, 210)
 
 _clusters = []
@@ -64,7 +65,7 @@ def ours(node):
     rules, routes = dump(node.ns)
     return (sorted(rule for rule in rules if int(rule.split()[1].rstrip(":")) in BAND),
             [route for route in routes
-             if any(f"table={table}" in route.split() for table in PRIVATE_TABLES)])
+             if any(f"table={table}" in route.split() for table in ALL_TABLES)])
 
 
 def quiet(node, seconds=0.3):

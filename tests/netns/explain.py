@@ -36,7 +36,7 @@ def run(tap):
     for family in (4, 6):
         host, pod = other.address[family], other.pod_address[family]
         bracketed = plane.address[family] if family == 4 else f"[{plane.address[family]}]"
-        says(tap, worker, host, 0, "ENCRYPTED, out of cilium_wg0", "priority 204",
+        says(tap, worker, host, 0, "ENCRYPTED, out of cilium_wg0", "priority 206",
              f"the address of node {other.name}")
         says(tap, worker, pod, 0, "ENCRYPTED, out of cilium_wg0", "priority 202",
              f"a pod prefix of node {other.name}")
@@ -55,7 +55,7 @@ def run(tap):
     says(tap, worker, "10.0.0.1:0", 2, "not a destination")
 
     worker.daemon.stop()
-    worker.ns.ip("rule del priority 204")
+    worker.ns.ip("rule del priority 206")
     says(tap, worker, other.address[4], 1, "DISAGREE", "PLAIN, out of eth0")
     worker.daemon.start()
     worker.daemon.wait_in_sync()

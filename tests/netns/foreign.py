@@ -9,7 +9,7 @@ import suite  # noqa: E402
 import wireguard  # noqa: E402
 from cluster import FAMILIES  # noqa: E402
 from rtnetlink import BLOCKED, RouteQuery, dump  # noqa: E402
-from suite import BAND, PRIVATE_TABLES, quiet, steered  # noqa: E402
+from suite import ALL_TABLES, BAND, quiet, steered  # noqa: E402
 
 # Rules: as Cilium and others have them, and some in our band that are nearly ours
 RULES = (
@@ -20,8 +20,12 @@ RULES = (
     "pref 202 lookup 123 protocol static",
     "pref 203 ipproto tcp dport 6443 lookup 124",
     "pref 203 to {other} ipproto tcp dport 8443 lookup 123 protocol kernel",
-    "pref 204 fwmark 0x1 lookup 51871 protocol kernel",
+    "pref 204 ipproto tcp dport 8443 lookup 123 protocol kernel",
+    "pref 205 ipproto tcp dport 8443 goto 208 protocol kernel",
     "pref 205 from {pod} lookup 51870 protocol static",
+    "pref 206 fwmark 0x1 lookup 51871 protocol kernel",
+    "pref 207 nop protocol static",
+    "pref 208 nop protocol kernel",
     "pref 209 iif lxc0 lookup 123 protocol kernel",
     "pref 32000 lookup 123",
 )
@@ -107,7 +111,7 @@ def is_private(line):
     words = line.split()
     if words[1].endswith(":"):
         return int(words[1].rstrip(":")) in BAND
-    return any(f"table={table}" in words for table in PRIVATE_TABLES)
+    return any(f"table={table}" in words for table in ALL_TABLES)
 
 
 def impostor(tap, node):

@@ -100,4 +100,5 @@ def run(tap):
     tap.ok(result.returncode == 1 and nodes in result.stderr, "a list cut off is an error")
 
 
-suite.main(run)
+if __name__ == "__main__":
+    suite.main(run)

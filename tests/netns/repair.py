@@ -11,7 +11,7 @@ import netns  # noqa: E402
 import suite  # noqa: E402
 from cluster import FAMILIES  # noqa: E402
 from rtnetlink import Events, RouteQuery, routes_of  # noqa: E402
-from suite import BAND, PRIVATE_TABLES, ours  # noqa: E402
+from suite import ALL_TABLES, BAND, PRIVATE_TABLES, ours  # noqa: E402
 
 SECONDS = 5                             # after which it counts as not repaired
 PAUSE = 0.06                            # between two: more than 20 a second count as a fight
@@ -32,7 +32,7 @@ def rule_deletions(node):
 def route_deletions(node):
     found = []
     for family in FAMILIES:
-        for table in PRIVATE_TABLES:
+        for table in ALL_TABLES:
             for route in routes_of(node.ns, family, table):
                 kind = route.get("type", "unicast")
                 metric = f"metric {route['metric']}" if "metric" in route else ""

@@ -132,12 +132,12 @@ static const struct intruder {
         {"ip rule flush; ip rule add pref 32766 lookup main", 0},
         {"ip -6 rule flush; ip -6 rule add pref 32766 lookup main", 0},
         /* Rules: moved, of another kind, of another protocol. */
-        {"ip rule del pref 204; ip rule add pref 204 lookup 51871 suppress_prefixlength 0 "
+        {"ip rule del pref 206; ip rule add pref 206 lookup 51871 suppress_prefixlength 0 "
          "protocol kernel",
                 1},
         {"ip rule del pref 202; ip rule add pref 202 lookup main protocol kernel", 1},
         {"ip rule add pref 202 lookup 51870 protocol static", 1},
-        {"ip rule add pref 204 lookup 51870 protocol kernel", 1},
+        {"ip rule add pref 206 lookup 51870 protocol kernel", 1},
         {"ip rule add pref 203 to 10.0.0.11 ipproto tcp dport 80 lookup main protocol kernel", 0},
         {"ip rule add pref 203 iif lo ipproto udp sport 53 lookup main protocol kernel", 0},
         {"ip rule add pref 200 fwmark 0x1234 lookup main protocol kernel", 0},

@@ -12,8 +12,9 @@
 #include "policy/format.h"
 #include "test.h"
 
-#define PODS  51870u
-#define NODES 51871u
+#define PODS       51870u
+#define NODES      51871u
+#define COMPLEMENT 51872u
 
 static void apply(struct netlink *nl, const struct steps *steps)
 {
@@ -79,7 +80,19 @@ static void add_family_rules(struct fib *fib, uint8_t family, const char *node, 
         CHECK_INT(fib_add_rule(fib, &rule), 0);
         rule.from = prefix(vip); /* in the kernel's loose comparison the same as the one before */
         CHECK_INT(fib_add_rule(fib, &rule), 0);
+        rule = lookup_rule(family, LAYOUT_COMPLEMENT, COMPLEMENT);
+        rule.ip_protocol = IPPROTO_TCP;
+        rule.dport = (struct port_range){9000, 9001};
+        CHECK_INT(fib_add_rule(fib, &rule), 0);
+        rule.priority = test_layout.priority_base + LAYOUT_GOTO;
+        rule.action = FR_ACT_GOTO;
+        rule.table = 0;
+        rule.target = test_layout.priority_base + LAYOUT_END;
+        CHECK_INT(fib_add_rule(fib, &rule), 0);
         rule = lookup_rule(family, LAYOUT_NODES, NODES);
+        CHECK_INT(fib_add_rule(fib, &rule), 0);
+        rule = lookup_rule(family, LAYOUT_END, 0);
+        rule.action = FR_ACT_NOP;
         CHECK_INT(fib_add_rule(fib, &rule), 0);
 }
 
@@ -248,7 +261,10 @@ static void ip_shows_the_same(void)
         CHECK_HAS(rules, "203:\tfrom all to 10.0.0.2 ipproto udp dport 6443 lookup main");
         CHECK_HAS(rules, "203:\tfrom all iif lo ipproto tcp sport 6443 lookup main proto kernel");
         CHECK_HAS(rules, "203:\tfrom 10.0.0.9 iif lo ipproto tcp sport 6443 lookup main");
-        CHECK_HAS(rules, "204:\tfrom all lookup 51871 proto kernel\n");
+        CHECK_HAS(rules, "204:\tfrom all ipproto tcp dport 9000-9001 lookup 51872 proto kernel\n");
+        CHECK_HAS(rules, "205:\tfrom all ipproto tcp dport 9000-9001 goto 207 proto kernel\n");
+        CHECK_HAS(rules, "206:\tfrom all lookup 51871 proto kernel\n");
+        CHECK_HAS(rules, "207:\tfrom all nop proto kernel\n");
         rules6 = output("ip -6 -details rule show");
         CHECK_HAS(rules6, "203:\tfrom all to fd00::2 ipproto tcp dport 2379-2380 lookup main");
         routes = output("ip -details route show table 51871");
@@ -298,14 +314,14 @@ static void foreign_rule_survives(void)
 
         CHECK(fixture_enter());
         nl = fixture_netlink(NETLINK_ROUTE);
-        run("ip -6 rule add priority 204 oif lo lookup %u protocol kernel", NODES);
+        run("ip -6 rule add priority 206 oif lo lookup %u protocol kernel", NODES);
         CHECK_INT(apply_rule(nl, STEP_ADD_RULE, &rule).written, 1);
         result = apply_rule(nl, STEP_DELETE_RULE, &rule);
         CHECK_INT(result.first.code, -ENOTUNIQ);
-        CHECK_HAS(result.first.text, "priority 204 lookup 51871 protocol kernel");
+        CHECK_HAS(result.first.text, "priority 206 lookup 51871 protocol kernel");
         read_fib(nl, &actual);
         CHECK_INT(actual.n_rules, 2);
-        run("ip -6 rule del priority 204 oif lo lookup %u protocol kernel", NODES);
+        run("ip -6 rule del priority 206 oif lo lookup %u protocol kernel", NODES);
         CHECK_INT(apply_rule(nl, STEP_DELETE_RULE, &rule).written, 1);
         read_fib(nl, &actual);
         CHECK_INT(actual.n_rules, 0);

@@ -148,11 +148,11 @@ static void foreign_deletion_is_told(void)
         seen = look();
         CHECK_INT(seen->foreign, 0); /* our own */
 
-        pid = run_ip("rule", "del", "priority", "204", NULL);
+        pid = run_ip("rule", "del", "priority", "206", NULL);
         seen = look();
         CHECK_INT(seen->foreign, 1);
         CHECK(seen->change.deleted && seen->change.is_rule);
-        CHECK_INT(seen->change.rule.priority, 204);
+        CHECK_INT(seen->change.rule.priority, 206);
         CHECK_INT(seen->change.rule.table, NODES);
         CHECK_INT(seen->change.port_id, pid);
         CHECK_HAS(port_id_describe(pid, text), "port id "); /* it has ended */
@@ -294,7 +294,7 @@ static void overflow_is_told_once(void)
         seen = look();
         CHECK_INT(seen->overflows, 1);
         CHECK_INT(seen->overflow_code, -ENOBUFS);
-        run("ip rule del priority 204");
+        run("ip rule del priority 206");
         seen = look();
         CHECK_INT(seen->overflows, 0);
         CHECK_INT(seen->foreign, 1);

@@ -120,6 +120,18 @@ static void rules_round_trip(void)
         rule.sport = (struct port_range){1, 65535};
         check_rule(&rule, "priority 202 from 10.0.0.9/32 iif lo ipproto 132 sport 1-65535 "
                           "lookup main protocol kernel");
+
+        rule = lookup_rule(AF_INET6);
+        rule.ip_protocol = IPPROTO_TCP;
+        rule.dport = (struct port_range){2379, 2380};
+        rule.action = FR_ACT_GOTO;
+        rule.table = 0;
+        rule.target = 207;
+        check_rule(&rule, "priority 202 ipproto tcp dport 2379-2380 goto 207 protocol kernel");
+        rule = lookup_rule(AF_INET);
+        rule.action = FR_ACT_NOP;
+        rule.table = 0;
+        check_rule(&rule, "priority 202 nop protocol kernel");
 }
 
 static struct route device_route(void)
@@ -282,7 +294,9 @@ static void foreign_rule_headers(void)
         for (int action = 0; action < FR_ACT_MAX; action++) {
                 header->action = (uint8_t)action;
                 CHECK_INT(rule_decode(message, &decoded), 0);
-                CHECK_INT(decoded.foreign, action != FR_ACT_TO_TBL && action != FR_ACT_UNREACHABLE);
+                CHECK_INT(decoded.foreign, action != FR_ACT_TO_TBL &&
+                                                   action != FR_ACT_UNREACHABLE &&
+                                                   action != FR_ACT_NOP); /* a goto to nowhere */
         }
         header->family = AF_UNSPEC;
         CHECK_INT(rule_decode(message, &decoded), -EAFNOSUPPORT);

@@ -6,142 +6,12 @@
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 
-#include "fib_model.h"
 #include "policy/compute.h"
+#include "policy/diff.h"
 #include "policy/findings.h"
 #include "policy/shape.h"
+#include "policy_host.h"
 #include "test.h"
-
-/* Three nodes: we are w1, a worker; cp1 is a control plane; w2 another worker. */
-static struct {
-        struct settings *settings;
-        struct cluster *cluster;
-        struct address local[4];
-        struct device device;
-        struct endpoint endpoint;
-        const char *name;
-} host;
-
-static struct address address_of(const char *text)
-{
-        struct address address;
-
-        CHECK_INT(address_parse(text, &address), 0);
-        return address;
-}
-
-static struct prefix prefix_of(const char *text)
-{
-        struct prefix prefix;
-
-        CHECK_INT(prefix_parse(text, &prefix), 0);
-        return prefix;
-}
-
-static struct node *put_node(
-        const char *name, const char *v4, const char *v6, const char *pods4, const char *pods6)
-{
-        struct node *node = node_new(name);
-        const char *const pods[] = {pods4, pods6};
-
-        CHECK(node);
-        if (v4)
-                node->addresses[FAMILY_INET] = address_of(v4);
-        if (v6)
-                node->addresses[FAMILY_INET6] = address_of(v6);
-        for (int i = 0; i < 2; i++) {
-                struct prefix prefix;
-
-                if (!pods[i])
-                        continue;
-                prefix = prefix_of(pods[i]);
-                CHECK_INT(node_add_pod_prefix(node, &prefix), 0);
-        }
-        CHECK(cluster_put(host.cluster, node) >= 0);
-        return node;
-}
-
-static void end(void)
-{
-        host.settings = settings_free(host.settings);
-        host.cluster = cluster_free(host.cluster);
-        endpoint_deinit(&host.endpoint);
-}
-
-static struct policy_input input(void)
-{
-        return (struct policy_input){
-                .settings = host.settings,
-                .cluster = host.cluster,
-                .node_name = host.name,
-                .device = &host.device,
-                .endpoint = &host.endpoint,
-        };
-}
-
-static void begin(void)
-{
-        struct node *cp;
-
-        end();
-        host.settings = settings_new();
-        host.cluster = cluster_new();
-        CHECK(host.settings && host.cluster);
-        host.name = "w1";
-        put_node("w1", "10.0.0.21", "fd00::21", "10.244.1.0/24", "fd00:10:244:1::/64");
-        put_node("w2", "10.0.0.22", "fd00::22", "10.244.2.0/24", "fd00:10:244:2::/64");
-        cp = put_node("cp1", "10.0.0.11", "fd00::11", "10.244.3.0/24", "fd00:10:244:3::/64");
-        CHECK_INT(node_add_label(cp, CONTROL_PLANE_LABEL, ""), 0);
-        host.local[0] = address_of("10.0.0.21");
-        host.local[1] = address_of("127.0.0.1");
-        host.local[2] = address_of("::1");
-        host.local[3] = address_of("fd00::21");
-        host.device = (struct device){
-                .usable = true, .ifindex = 9, .mark = 0x0e00, .local = host.local, .n_local = 4};
-}
-
-/* "ENCRYPTED", … by the verdict; that the rules and routes say the same is checked beside it. */
-static const char *ask(const struct flow *flow)
-{
-        const struct policy_input in = input();
-        struct verdict verdict = policy_verdict(&in, flow);
-        struct fib fib = {};
-        enum model_way way;
-
-        CHECK_INT(policy_compute(&in, &fib), 0);
-        way = model_lookup(&fib, flow).way;
-        fib_deinit(&fib);
-        CHECK_INT(way, verdict.way == WAY_MAIN     ? MODEL_MAIN
-                       : verdict.way == WAY_DEVICE ? MODEL_DEVICE
-                                                   : MODEL_BLOCKED);
-        return verdict_word(&verdict);
-}
-
-static const char *tcp(const char *destination, uint16_t port)
-{
-        struct flow flow = {
-                .destination = address_of(destination),
-                .ip_protocol = IPPROTO_TCP,
-                .destination_port = port,
-        };
-
-        return ask(&flow);
-}
-
-static const char *reply(
-        const char *source, const char *destination, uint16_t port, uint8_t protocol)
-{
-        struct flow flow = {
-                .destination = address_of(destination),
-                .ip_protocol = protocol,
-                .source_port = port,
-                .destination_port = 40000,
-        };
-
-        if (source)
-                flow.source = address_of(source);
-        return ask(&flow);
-}
 
 static void nodes_and_pods_are_encrypted(void)
 {
@@ -680,6 +550,32 @@ static void shapes_are_exact(void)
         rule.to = prefix_of("10.0.0.11/32");
         CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_EXEMPTION);
         rule.iif_lo = true;
+        CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_ALIEN);
+        rule = (struct rule){.family = AF_INET6,
+                .action = FR_ACT_GOTO,
+                .protocol = RTPROT_KERNEL,
+                .priority = 205,
+                .target = 207,
+                .ip_protocol = IPPROTO_TCP,
+                .dport = {6443, 6443}};
+        CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_GOTO);
+        rule.target = 206;
+        CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_ALIEN);
+        rule.target = 0;
+        rule.priority = 204;
+        rule.action = FR_ACT_TO_TBL;
+        rule.table = 51871;
+        CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_ALIEN);
+        rule.table = 51879;
+        CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_COMPLEMENT);
+        rule.to = prefix_of("fd00::1/128");
+        CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_ALIEN);
+        rule = (struct rule){.family = AF_INET,
+                .action = FR_ACT_NOP,
+                .protocol = RTPROT_KERNEL,
+                .priority = 207};
+        CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_END);
+        rule.mark = 1;
         CHECK_INT(rule_shape(&layout, 1, &rule), SHAPE_ALIEN);
         end();
 }

@@ -1,0 +1,220 @@
+/*
+ * Exemptions that select many nodes, by example: segments, complement tables, and which of those.
+ * That the order of steps is safe is checked for every flow in test_ordering.c.
+ */
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+
+#include "basics/text.h"
+#include "policy/complement.h"
+#include "policy/findings.h"
+#include "policy_host.h"
+#include "test.h"
+
+static void put_many(const char *prefix, unsigned n, const char *label)
+{
+        for (unsigned i = 0; i < n; i++) {
+                char name[24], address[48], v6[48];
+                struct node *node;
+
+                snprintf(name, sizeof(name), "%s-%u", prefix, i);
+                snprintf(address, sizeof(address), "10.1.%u.%u", i / 250, i % 250 + 1);
+                snprintf(v6, sizeof(v6), "fd01::%x", i + 1);
+                node = put_node(name, address, v6, NULL, NULL);
+                if (label)
+                        CHECK_INT(node_add_label(node, label, "yes"), 0);
+        }
+}
+
+static void exempt(const char *key, uint8_t protocol, uint16_t first, uint16_t last)
+{
+        struct port_range ports = {first, last};
+        struct exemption exemption = {
+                .name = (char *)key,
+                .selector = {.key = (char *)key},
+                .protocol = protocol,
+                .ports = &ports,
+                .n_ports = 1,
+        };
+
+        CHECK_INT(settings_add_exemption(host.settings, &exemption), 0);
+}
+
+static size_t count_rules(const struct fib *fib, uint8_t action)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < fib->n_rules; i++)
+                n += fib->rules[i].action == action;
+        return n;
+}
+
+static struct fib compute(const struct fib *actual)
+{
+        struct policy_input in = input();
+        struct fib fib = {};
+
+        in.actual = actual;
+        CHECK_INT(policy_compute(&in, &fib), 0);
+        return fib;
+}
+
+static size_t rules_with(unsigned nodes)
+{
+        struct fib fib;
+        size_t n;
+
+        begin();
+        exempt("many", IPPROTO_TCP, 9000, 9001);
+        exempt("many", IPPROTO_UDP, 53, 53);
+        put_many("node", nodes, "many");
+        fib = compute(NULL);
+        n = fib.n_rules;
+        fib_deinit(&fib);
+        return n;
+}
+
+static void rules_do_not_grow_with_exempt_nodes(void)
+{
+        /* In each family two lookups, two gotos and END take the place of two rules an address. */
+        CHECK_INT(rules_with(16), rules_with(0) + 2 * 2 * 16);
+        CHECK_INT(rules_with(17), rules_with(0) + 2 * 5);
+        CHECK_INT(rules_with(5000), rules_with(17));
+}
+
+static void many_exempt_nodes_and_the_others(void)
+{
+        struct flow udp = {.destination = address_of("10.1.0.1"),
+                .ip_protocol = IPPROTO_UDP,
+                .destination_port = 9000};
+        struct fib fib;
+
+        begin();
+        exempt("many", IPPROTO_TCP, 9000, 9001);
+        put_many("node", 40, "many");
+        fib = compute(NULL);
+        CHECK_INT(count_rules(&fib, FR_ACT_GOTO), 2);
+        CHECK_INT(count_rules(&fib, FR_ACT_NOP), 2);
+        fib_deinit(&fib);
+        CHECK_TEXT(tcp("10.1.0.40", 9001), "PLAIN (exempt)");
+        CHECK_TEXT(tcp("fd01::1", 9000), "PLAIN (exempt)");
+        CHECK_TEXT(tcp("10.1.0.1", 9002), "ENCRYPTED");
+        CHECK_TEXT(ask(&udp), "ENCRYPTED");
+        CHECK_TEXT(tcp("10.0.0.22", 9000), "ENCRYPTED");
+        CHECK_TEXT(tcp("10.0.0.11", 6443), "PLAIN (exempt)");
+        CHECK_TEXT(tcp("10.244.2.7", 9000), "ENCRYPTED");
+        CHECK_TEXT(tcp("192.0.2.1", 9000), "NOT OURS");
+        host.settings->protect = calloc(1, sizeof(struct prefix));
+        host.settings->protect[0] = prefix_of("10.1.0.0/16");
+        host.settings->n_protect = 1;
+        CHECK_TEXT(tcp("10.1.0.40", 9001), "PLAIN (exempt)");
+        CHECK_TEXT(tcp("10.1.77.1", 9001), "BLOCKED");
+        host.device.usable = false;
+        CHECK_TEXT(tcp("10.1.0.40", 9001), "PLAIN (exempt)");
+        CHECK_TEXT(tcp("10.1.0.40", 80), "BLOCKED");
+        CHECK_TEXT(tcp("10.0.0.22", 9000), "BLOCKED");
+}
+
+/* The table that the rules for this port look up. */
+static uint32_t table_of_port(const struct fib *fib, uint16_t port)
+{
+        for (size_t i = 0; i < fib->n_rules; i++)
+                if (fib->rules[i].family == AF_INET && fib->rules[i].action == FR_ACT_TO_TBL &&
+                        fib->rules[i].table != RT_TABLE_MAIN && fib->rules[i].dport.first == port)
+                        return fib->rules[i].table;
+        return 0;
+}
+
+static void a_table_keeps_its_meaning(void)
+{
+        struct fib first, second, third;
+
+        begin();
+        put_many("node", 40, "many");
+        exempt("many", IPPROTO_TCP, 9000, 9000);
+        first = compute(NULL);
+        CHECK_INT(table_of_port(&first, 9000), 51872);
+        /* Another port of the same nodes: the same table, as its rules stay. */
+        exempt("many", IPPROTO_TCP, 9005, 9005);
+        second = compute(&first);
+        CHECK_INT(table_of_port(&second, 9000), 51872);
+        CHECK_INT(table_of_port(&second, 9005), 51872);
+        fib_deinit(&second);
+        /* The segment is another: a table that nothing looks up. */
+        settings_clear_exemptions(host.settings);
+        exempt("many", IPPROTO_TCP, 9000, 9001);
+        second = compute(&first);
+        CHECK_INT(table_of_port(&second, 9000), 51873);
+        third = compute(&second);
+        CHECK_INT(table_of_port(&third, 9000), 51873);
+        fib_deinit(&first);
+        fib_deinit(&second);
+        fib_deinit(&third);
+}
+
+static void without_a_free_table_there_are_rules(void)
+{
+        struct fib taken = {}, fib;
+        struct rule rule = {.action = FR_ACT_TO_TBL, .priority = 209, .mark = 1};
+        struct policy_input in;
+        struct findings findings = {};
+        struct text_builder text = {};
+
+        begin();
+        put_many("node", 40, "many");
+        exempt("many", IPPROTO_TCP, 9000, 9000);
+        for (int i = 0; i < FAMILY_MAX; i++)
+                for (rule.table = 51872; rule.table < 51880; rule.table++) {
+                        rule.family = (uint8_t)family_from_index((enum family_index)i);
+                        CHECK_INT(fib_add_rule(&taken, &rule), 0);
+                }
+        fib = compute(&taken);
+        CHECK_INT(count_rules(&fib, FR_ACT_GOTO) + count_rules(&fib, FR_ACT_NOP), 0);
+        CHECK(fib.n_rules > 80);
+        in = input();
+        in.actual = &taken;
+        CHECK_INT(policy_findings(&in, &findings), 0);
+        CHECK_INT(findings.n, 2);
+        CHECK_INT(findings.items[0].kind, FINDING_NO_TABLE);
+        finding_format(&findings.items[0], &text);
+        CHECK_HAS(text.text, "exemption \"many\" selects 40 addresses, and no table is free");
+        text_deinit(&text);
+        findings_deinit(&findings);
+        fib_deinit(&taken);
+        fib_deinit(&fib);
+}
+
+static void check_segment(
+        const struct segments *segments, size_t i, uint16_t first, uint16_t last, size_t group)
+{
+        CHECK(i < segments->n);
+        CHECK_INT(segments->items[i].ports.first, first);
+        CHECK_INT(segments->items[i].ports.last, last);
+        CHECK_INT(segments->items[i].group, group);
+}
+
+static void exemptions_are_cut_into_segments(void)
+{
+        struct segments segments = {};
+
+        begin();
+        settings_clear_exemptions(host.settings);
+        exempt("a", IPPROTO_TCP, 1, 100);
+        exempt("b", IPPROTO_TCP, 50, 60);
+        exempt("a", IPPROTO_TCP, 101, 200); /* joins the first */
+        exempt("b", IPPROTO_UDP, 65535, 65535);
+        CHECK_INT(segments_cut(host.settings, &segments), 0);
+        CHECK_INT(segments.n, 4);
+        CHECK_INT(segments.n_groups, 3); /* a, a and b, b */
+        check_segment(&segments, 0, 1, 49, 0);
+        check_segment(&segments, 1, 50, 60, 1);
+        check_segment(&segments, 2, 61, 200, 0);
+        check_segment(&segments, 3, 65535, 65535, 2);
+        CHECK_INT(segments.items[3].protocol, IPPROTO_UDP);
+        segments_deinit(&segments);
+}
+
+TEST_MAIN(TEST(rules_do_not_grow_with_exempt_nodes), TEST(many_exempt_nodes_and_the_others),
+        TEST(a_table_keeps_its_meaning), TEST(without_a_free_table_there_are_rules),
+        TEST(exemptions_are_cut_into_segments))
