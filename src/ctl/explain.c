@@ -2,7 +2,6 @@
  * nodecryptorctl explain: the kernel's answer for one flow, the policy's, and whether they agree.
  */
 #include <getopt.h>
-#include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "basics/log.h"
 #include "config/config.h"
 #include "ctl/flow_arguments.h"
+#include "ctl/rule_walk.h"
 #include "ctl/verbs.h"
 #include "kernel/fib_read.h"
 #include "kernel/link.h"
@@ -19,7 +19,6 @@
 #include "kernel/sink_link.h"
 #include "kernel/wireguard.h"
 #include "policy/format.h"
-#include "policy/shape.h"
 #include "policy/verdict.h"
 #include "store/snapshot.h"
 
@@ -224,47 +223,6 @@ static void print_flow(const struct question *q)
         printf("\n");
 }
 
-static bool port_may_match(const struct port_range *range, uint16_t port)
-{
-        return range->last == 0 || port_range_contains(range, port);
-}
-
-static bool rule_matches(const struct rule *rule, const struct flow *flow)
-{
-        return !rule->foreign && (rule->mark == 0 || rule->mark == flow->mark) &&
-               (!rule->iif_lo || !flow->forwarded) &&
-               (rule->ip_protocol == 0 || rule->ip_protocol == flow->ip_protocol) &&
-               (rule->to.address.family == 0 || prefix_contains(&rule->to, &flow->destination)) &&
-               (rule->from.address.family == 0 || prefix_contains(&rule->from, &flow->source)) &&
-               port_may_match(&rule->sport, flow->source_port) &&
-               port_may_match(&rule->dport, flow->destination_port);
-}
-
-/*
- * The kernel names the table, not the rule: it is the first that matches the flow and looks that
- * table up. For a refusal: the first that refuses, or looks up a table of ours, where only
- * unreachable routes refuse.
- */
-static const struct rule *find_rule(
-        const struct question *q, const struct fib *rules, const struct route_answer *answer)
-{
-        const struct layout layout = policy_layout(q->settings);
-
-        for (size_t i = 0; i < rules->n_rules; i++) {
-                const struct rule *rule = &rules->rules[i];
-
-                if (!rule_matches(rule, &q->flow))
-                        continue;
-                if (answer->result == 0 && rule->action == FR_ACT_TO_TBL &&
-                        rule->table == answer->table)
-                        return rule;
-                if (answer->result < 0 && (rule->action == FR_ACT_UNREACHABLE ||
-                                                  layout_has_table(&layout, rule->table)))
-                        return rule;
-        }
-        return NULL;
-}
-
 static bool is_sunk(const struct question *q, const struct route_answer *answer)
 {
         return answer->result == 0 && q->sink.ifindex != 0 && answer->oif == q->sink.ifindex;
@@ -280,9 +238,6 @@ static enum verdict_way kernel_way(const struct question *q, const struct route_
 static void print_kernel(const struct question *q, const struct route_answer *answer)
 {
         char text[ADDRESS_TEXT_MAX];
-        struct text_builder builder = {};
-        struct fib rules = {};
-        const struct rule *rule;
 
         if (answer->result < 0) {
                 printf("kernel:  BLOCKED (%s)\n", strerror(-answer->result));
@@ -301,15 +256,33 @@ static void print_kernel(const struct question *q, const struct route_answer *an
                         printf(" from %s", address_format(&answer->source, text));
                 printf(" (table %u)\n", answer->table);
         }
-        if (kernel_rules_read(q->nl, q->flow.destination.family, &rules, NULL) < 0)
+}
+
+static void print_rule(const char *word, const struct rule *rule)
+{
+        struct text_builder builder = {};
+
+        if (!rule)
                 return;
-        rule = find_rule(q, &rules, answer);
-        if (rule) {
-                rule_format(rule, &builder);
-                printf("  rule:  %s\n", builder.failed ? "?" : builder.text);
-        }
+        rule_format(rule, &builder);
+        printf("  %s  %s\n", word, builder.failed ? "?" : builder.text);
         text_deinit(&builder);
+}
+
+static void print_rules(const struct question *q, const struct route_answer *answer)
+{
+        const struct layout layout = policy_layout(q->settings);
+        struct fib rules = {}, ours = {};
+
+        if (kernel_rules_read(q->nl, q->flow.destination.family, &rules, NULL) >= 0 &&
+                kernel_fib_read(q->nl, &layout, 1, &ours, NULL) >= 0) {
+                struct rule_walk walk = rule_walk(&rules, &ours, &layout, &q->flow, answer);
+
+                print_rule("past: ", walk.leading);
+                print_rule("rule: ", walk.deciding);
+        }
         fib_deinit(&rules);
+        fib_deinit(&ours);
 }
 
 static void print_reason(const struct verdict *verdict, const struct endpoint *endpoint)
@@ -373,6 +346,7 @@ static int answer(struct question *q)
         }
         print_flow(q);
         print_kernel(q, &kernel);
+        print_rules(q, &kernel);
         printf("policy:  %s\n", verdict_word(&verdict));
         print_reason(&verdict, &q->snapshot.endpoint);
         if (agree(q, &verdict, &kernel))

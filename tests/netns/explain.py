@@ -61,7 +61,8 @@ def run(tap):
     worker.daemon.wait_in_sync()
     says(tap, worker, other.address[4], 0, "ENCRYPTED")
     wireguard.down(worker.ns)
-    says(tap, worker, other.address[4], 0, "BLOCKED (No route to host)")
+    says(tap, worker, other.address[4], 0, "BLOCKED (No route to host)", "priority 206")
+    says(tap, worker, other.pod_address[4], 0, "BLOCKED (No route to host)", "priority 202")
 
 
 suite.main(run)
