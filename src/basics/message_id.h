@@ -9,6 +9,8 @@
 #define MESSAGE_DEGRADED       "5b0a7f0b6f0e4f5aa3a1e2d1c8b7d902"
 /* Somebody else changed or deleted what is ours. */
 #define MESSAGE_FOREIGN_CHANGE "3c9d6e2f0b1c4b8e9a7f5d4c3b2a1903"
+/* Somebody takes what is ours away again and again; or has stopped. */
+#define MESSAGE_FIGHT          "8f0e1d2c3b4a4596a7b8c9d0e1f2030f"
 /* Something that is not ours lies in our band or tables. */
 #define MESSAGE_CONFLICT       "e7d1c0b9a8f74e6d95c4b3a291807f04"
 /* The device came, went, changed. */

@@ -7,6 +7,7 @@
 #include "daemon/manager_private.h"
 #include "kernel/noop_link.h"
 #include "kernel/sink_link.h"
+#include "policy/shape.h"
 
 static void on_link(const char *name, uint32_t ifindex, bool deleted, void *userdata)
 {
@@ -35,13 +36,26 @@ static void on_rp_filter(void *userdata)
                 reconcile_now(m);
 }
 
+/* Of ours, or in its place: in our tables whatever is done, as for rules what has our shape. */
+static bool is_ours(struct manager *m, const struct foreign_change *change)
+{
+        struct layout layouts[LAYOUT_RECORD_MAX + 1];
+        size_t n = reconciler_layouts(&m->reconciler, m->settings, layouts);
+
+        return !change->is_rule ||
+               (change->deleted && rule_shape(layouts, n, &change->rule) != SHAPE_ALIEN);
+}
+
 static void on_foreign(const struct foreign_change *change, void *userdata)
 {
         struct manager *m = userdata;
 
         /* In observe mode others may do as they like. */
-        if (m->settings->mode == MODE_ENFORCE)
-                story_foreign(&m->story, change);
+        if (m->settings->mode == MODE_ENFORCE) {
+                foreign_story_change(&m->foreign, &m->story.status, change, is_ours(m, change),
+                        monotonic_usec());
+                watch_for_peace(m);
+        }
         reconcile_repair(m);
 }
 

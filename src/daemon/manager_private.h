@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "basics/backoff.h"
+#include "daemon/foreign_story.h"
 #include "daemon/knowledge.h"
 #include "daemon/manager.h"
 #include "daemon/reconciler.h"
@@ -45,6 +46,7 @@ struct manager {
         struct reconciler reconciler;
         struct knowledge knowledge;
         struct story story;
+        struct foreign_story foreign;
         struct peers peers;
         struct monitor *monitor;
         struct kube_client *kube;
@@ -56,6 +58,7 @@ struct manager {
         sd_event_source *gather;
         sd_event_source *rescan;
         sd_event_source *retry;
+        sd_event_source *peace;   /* while there is a fight */
         sd_event_source *settled; /* while a watch from a snapshot catches up */
         sd_event_source *save;
         sd_event_source *signals[3];
@@ -87,6 +90,10 @@ void reconcile_soon(struct manager *m);
 void reconcile_node(struct manager *m, bool joined);
 /* Somebody touched what is ours: at once, unless that has become a fight. */
 void reconcile_repair(struct manager *m);
+/* While there is a fight: tells when it is over. */
+void watch_for_peace(struct manager *m);
+/* CLOCK_MONOTONIC in µs. */
+uint64_t monotonic_usec(void);
 /* Everything, right here. */
 void reconcile_run(struct manager *m);
 /*

@@ -26,8 +26,12 @@
 #define STALLED_USEC       (20 * USEC_PER_SEC)
 /* Somebody who deletes as fast as we repair: beyond so many a second, repairs are gathered. */
 #define REPAIRS_PER_SECOND 20u
+/* … or when they cost so much of a second. */
+#define REPAIRS_COST_USEC  (250 * USEC_PER_MSEC)
+/* While there is a fight: when to ask whether it is over. */
+#define PEACE_USEC         (5 * USEC_PER_SEC)
 
-static uint64_t monotonic_usec(void)
+uint64_t monotonic_usec(void)
 {
         struct timespec now;
 
@@ -84,12 +88,17 @@ void reconcile_node(struct manager *m, bool joined)
 void reconcile_repair(struct manager *m)
 {
         uint64_t now = monotonic_usec();
+        int due = SD_EVENT_OFF;
 
         if (now - m->repairs_from >= USEC_PER_SEC) {
                 m->repairs_from = now;
                 m->repairs = 0;
         }
-        if (m->repairs++ < REPAIRS_PER_SECOND)
+        /* A table that is flushed is one repair, however many routes it had. */
+        sd_event_source_get_enabled(m->reconcile, &due);
+        m->repairs += due == SD_EVENT_OFF;
+        if (m->repairs <= REPAIRS_PER_SECOND &&
+                m->repairs * m->story.status.last_reconcile_usec <= REPAIRS_COST_USEC)
                 reconcile_now(m);
         else
                 reconcile_soon(m);
@@ -237,6 +246,7 @@ static void run_whole(struct manager *m, struct reconcile_result *result)
         r = reconciler_run(&m->reconciler, &input, result);
         ran(m, result, r, begin);
 
+        foreign_story_account(&m->foreign, &m->story.status);
         sd_event_source_set_enabled(m->retry, SD_EVENT_OFF);
         if (r < 0) {
                 arm(m->retry, backoff_next(&m->backoff));
@@ -292,6 +302,23 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         reconcile_now(userdata);
         return 0;
+}
+
+static int on_peace(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct manager *m = userdata;
+
+        if (foreign_story_peace(&m->foreign, &m->story.status, monotonic_usec()))
+                publish_status(m);
+        else
+                arm(m->peace, PEACE_USEC);
+        return 0;
+}
+
+void watch_for_peace(struct manager *m)
+{
+        if (m->foreign.fight.going_on)
+                arm(m->peace, PEACE_USEC);
 }
 
 static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
@@ -351,6 +378,8 @@ int schedule_init(struct manager *m)
         if (r >= 0)
                 r = peers_init(m);
         if (r >= 0)
+                r = add_timer(m, on_peace, USEC_PER_SEC, &m->peace);
+        if (r >= 0)
                 r = add_timer(m, on_settled, 100 * USEC_PER_MSEC, &m->settled);
         if (r >= 0)
                 r = add_timer(m, on_save, USEC_PER_SEC, &m->save);
@@ -361,7 +390,7 @@ int schedule_init(struct manager *m)
 void schedule_deinit(struct manager *m)
 {
         sd_event_source *sources[] = {
-                m->reconcile, m->gather, m->rescan, m->retry, m->settled, m->save};
+                m->reconcile, m->gather, m->rescan, m->retry, m->peace, m->settled, m->save};
 
         peers_deinit(m);
 

@@ -222,8 +222,10 @@ void story_reconciled(struct story *story, const struct settings *settings,
         status->totals.reconciles_partial += result->partial;
         if (result->written > 0) {
                 status->generation++;
-                log_info("generation %" PRIu64 ": %zu objects written in %" PRIu64
-                         " µs (%zu nodes, %zu pod prefixes, %zu addresses)",
+                /* In a fight there is one after the other. */
+                log_write(status->fight[0] ? LOG_DEBUG : LOG_INFO,
+                        "generation %" PRIu64 ": %zu objects written in %" PRIu64
+                        " µs (%zu nodes, %zu pod prefixes, %zu addresses)",
                         status->generation, result->written, duration_usec,
                         knowledge->cluster->n_nodes, result->pods, result->nodes);
         }
@@ -232,32 +234,6 @@ void story_reconciled(struct story *story, const struct settings *settings,
         tell_aliens(story, result);
         tell_record(story, result);
         tell_state(story, settings, result, code);
-}
-
-void story_foreign(struct story *story, const struct foreign_change *change)
-{
-        char who[PORT_ID_TEXT_MAX], port[48];
-        const char *fields[] = {port, NULL};
-        struct text_builder object = {};
-
-        /* Port id 0: the kernel's own doing, as when a device goes; the link tells of that. */
-        if (change->port_id == 0)
-                return;
-        if (change->is_rule) {
-                text_append(&object, "rule ");
-                rule_format(&change->rule, &object);
-        } else {
-                text_append(&object, "route ");
-                route_format(&change->route, NULL, &object);
-        }
-        snprintf(port, sizeof(port), "NODECRYPTOR_PORT_ID=%u", change->port_id);
-        story->status.totals.foreign_changes++;
-        STATUS_PRINT(story->status.last_foreign_change, "%s %s by %s",
-                object.failed ? "?" : object.text, change->deleted ? "deleted" : "added",
-                port_id_describe(change->port_id, who));
-        log_event(LOG_WARNING, MESSAGE_FOREIGN_CHANGE, fields, "%s",
-                story->status.last_foreign_change);
-        text_deinit(&object);
 }
 
 void story_snapshot_loaded(

@@ -40,7 +40,6 @@ void story_settings(struct story *story, const struct settings *settings);
 void story_reconciled(struct story *story, const struct settings *settings,
         const struct knowledge *knowledge, struct reconcile_result *result, int code,
         uint64_t duration_usec);
-void story_foreign(struct story *story, const struct foreign_change *change);
 void story_snapshot_loaded(struct story *story, const struct knowledge *knowledge, int code,
         const struct error *error);
 void story_snapshot_saved(struct story *story, const struct knowledge *knowledge, int code,

@@ -166,6 +166,10 @@ static void print_totals(const struct status *status, struct text_builder *build
                 totals->objects_written, builder);
         counter("foreign_changes_total", "Changes of ours by somebody else, repaired.",
                 totals->foreign_changes, builder);
+        counter("fights_total", "Times that somebody began to take ours away again and again.",
+                totals->fights, builder);
+        gauge("fight", "1 while somebody takes ours away again and again.", status->fight[0] != 0,
+                builder);
 }
 
 void metrics_print(const struct status *status, uint64_t now, struct text_builder *builder)

@@ -98,6 +98,8 @@ void status_line(const struct status *status, uint64_t now, struct text_builder 
         if (status->reason[0])
                 text_append(builder, " (%s):", status->reason);
         append_knowledge(status, now, builder);
+        if (status->fight[0])
+                text_append(builder, ", in a fight with %s over what is ours", status->fight);
         if (status->device.name[0])
                 append_device(&status->device, builder);
         if (status->peers.problems[0])

@@ -73,6 +73,7 @@ struct status_totals {
         uint64_t reconciles_partial; /* of those that went well: for single nodes' changes alone */
         uint64_t objects_written;    /* rules, routes, links added, replaced or deleted */
         uint64_t foreign_changes;    /* of ours, by somebody else, repaired */
+        uint64_t fights;             /* begun: the same of ours taken away again and again */
 };
 
 struct status {
@@ -97,6 +98,7 @@ struct status {
         uint64_t last_delay_usec;     /* from the first reason for one to its last write */
         struct status_totals totals;
         char last_foreign_change[STATUS_TEXT_MAX];
+        char fight[STATUS_TEXT_MAX];         /* who takes ours away again and again; "": nobody */
         char health_error[STATUS_TEXT_MAX];  /* why the health endpoint does not listen */
         char metrics_error[STATUS_TEXT_MAX]; /* why the metrics endpoint does not listen */
 };

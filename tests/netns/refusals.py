@@ -113,7 +113,7 @@ class Test:
     def lost_events(self):
         """A rule and a route are deleted, and the announcement is lost."""
         good = ours(self.node)
-        for arguments in ("rule del pref 204", "-6 route flush table 51871"):
+        for arguments in ("rule del pref 206", "-6 route flush table 51871"):
             self.faults.set(lose_events=1)
             self.node.ns.ip(arguments)
             self.daemon.wait(lambda: ours(self.node) == good, 10, f"repairs {arguments}")
@@ -165,7 +165,7 @@ class Test:
         """CAP_NET_ADMIN is missing from the start."""
         node, daemon = self.node, self.daemon
         before, wrapper = ours(node), daemon.wrapper
-        node.ns.ip("rule del pref 204")
+        node.ns.ip("rule del pref 206")
         daemon.wrapper = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
         daemon.start()
         daemon.wait(lambda: COMPLAINT in daemon.log, 10, "says that it may not")
