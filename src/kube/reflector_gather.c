@@ -54,7 +54,7 @@ int reflector_gather(
                 reflector->nameless++;
                 return 0;
         }
-        if (reflector->gathered->n_nodes >= REFLECTOR_NODES_MAX) {
+        if (reflector->gathered->n_nodes >= CLUSTER_NODES_MAX) {
                 node_free(node);
                 return -EFBIG;
         }

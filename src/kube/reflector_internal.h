@@ -14,13 +14,12 @@
 #include "kube/resolver.h"
 #include "kube/watch_decoder.h"
 
-#define REFLECTOR_PATH      "/apis/cilium.io/v2/ciliumnodes"
-#define REFLECTOR_NODES_MAX 65536
+#define REFLECTOR_PATH     "/apis/cilium.io/v2/ciliumnodes"
 /*
  * Decompressed bytes of one page. Memory does not grow with it, as elements are decoded one by one:
  * 5,000 ENI nodes of 14 kB are 70 MB.
  */
-#define REFLECTOR_LIST_MAX  (UINT64_C(256) * 1024 * 1024)
+#define REFLECTOR_LIST_MAX (UINT64_C(256) * 1024 * 1024)
 
 enum next_request { NEXT_LIST, NEXT_CHECK, NEXT_WATCH };
 
@@ -112,7 +111,7 @@ void reflector_gather_reset(struct reflector *reflector);
 const char *reflector_own_name(const struct reflector *reflector);
 /*
  * One object of the whole set (or `problem`: why there is none). One that cannot be used is told,
- * and its older version kept. −ENOMEM; −EFBIG: more than REFLECTOR_NODES_MAX.
+ * and its older version kept. −ENOMEM; −EFBIG: more than CLUSTER_NODES_MAX.
  */
 int reflector_gather(
         struct reflector *reflector, struct json_object *object, const struct error *problem);

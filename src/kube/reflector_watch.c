@@ -58,10 +58,10 @@ static int node_changed(struct reflector *reflector, struct json_object *object)
         r = cilium_node_decode(object, &node, &error);
         if (r == -ENOMEM)
                 return r;
-        if (r >= 0 && reflector->known->n_nodes >= REFLECTOR_NODES_MAX &&
+        if (r >= 0 && reflector->known->n_nodes >= CLUSTER_NODES_MAX &&
                 !cluster_find(reflector->known, node->name))
                 r = error_set(&error, -EFBIG, "CiliumNode %s: more than %d nodes", node->name,
-                        REFLECTOR_NODES_MAX);
+                        CLUSTER_NODES_MAX);
         if (r < 0) {
                 /* The older version, if there is one, stays in force: nobody is told to drop it. */
                 reflector_bad_object(reflector, cilium_node_name(object), &error);

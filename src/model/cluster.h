@@ -5,6 +5,9 @@
 
 #include "model/node.h"
 
+/* More than a real cluster has, little enough to be handled: what is read has no more nodes. */
+#define CLUSTER_NODES_MAX 65536
+
 struct cluster {
         struct node **nodes; /* owned; sorted by name */
         size_t n_nodes;

@@ -6,7 +6,6 @@
 #include "store/json.h"
 
 /* More than a real cluster has, little enough to be handled. */
-#define NODES_MAX     20000
 #define LABELS_MAX    1024 /* of a node */
 #define ADDRESSES_MAX 1024 /* of a node, of the endpoint */
 #define PREFIXES_MAX  4096 /* of a node */
@@ -168,7 +167,7 @@ static int read_cluster(json_object *root, struct snapshot *snapshot, struct err
         json_object *array = json_member(root, "nodes", json_type_array);
         int r;
 
-        if (!array || json_object_array_length(array) > NODES_MAX)
+        if (!array || json_object_array_length(array) > CLUSTER_NODES_MAX)
                 return bad(error, "nodes");
         snapshot->cluster = cluster_new();
         if (!snapshot->cluster)

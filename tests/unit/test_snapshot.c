@@ -48,10 +48,10 @@ static struct node *make_node(const char *name, unsigned number)
         CHECK(node_add_label(node, "kubernetes.io/os", "linux") >= 0);
         snprintf(text, sizeof(text), "10.0.%u.%u", number / 256, number % 256);
         node->addresses[FAMILY_INET] = address(text);
-        snprintf(text, sizeof(text), "fd00::%x", number + 1);
+        snprintf(text, sizeof(text), "fd00::%x:%x", number / 65535, number % 65535 + 1);
         node->addresses[FAMILY_INET6] = address(text);
         CHECK(node_add_other_address(node, &other) >= 0);
-        snprintf(text, sizeof(text), "10.%u.%u.0/24", 100 + number / 256, number % 256);
+        snprintf(text, sizeof(text), "11.%u.%u.0/24", number / 256, number % 256);
         add_pod_prefix(node, text);
         snprintf(text, sizeof(text), "fd01:0:0:%x::/64", number);
         add_pod_prefix(node, text);
@@ -134,6 +134,19 @@ static void five_thousand_nodes(void)
         check_same(&written, &read);
         CHECK(stat(path, &status) == 0);
         CHECK(status.st_size < 3 * 1024 * 1024);
+}
+
+/* As many as the API client takes: a snapshot that cannot hold them would never be written again.
+ */
+static void as_many_nodes_as_are_taken(void)
+{
+        _cleanup_(snapshot_deinit) struct snapshot written = {}, read = {};
+        struct error error = {};
+
+        fill(&written, CLUSTER_NODES_MAX);
+        CHECK_INT(snapshot_write(path, &written, &error), 0);
+        CHECK_INT(snapshot_read(path, &read, &error), 0);
+        check_same(&written, &read);
 }
 
 static void write_bytes(const void *data, size_t size)
@@ -416,6 +429,7 @@ static const struct test tests[] = {
         TEST(round_trip),
         TEST(empty_round_trip),
         TEST(five_thousand_nodes),
+        TEST(as_many_nodes_as_are_taken),
         TEST(none),
         TEST(every_damage_is_found),
         TEST(other_formats),
