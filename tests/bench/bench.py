@@ -77,17 +77,27 @@ def processor():
     return platform.machine()
 
 
-def print_results(results, options):
-    host = results["host"]
-    head = (f"{host['processor']}, Linux {host['kernel']}, {options.rounds} rounds; "
-            "medians and (quartiles)")
-    print(head + "\n")
-    for name, section in SECTIONS.items():
-        for table in section.tables(results[name], options.markdown) if name in results else ():
-            print((table.markdown() if options.markdown else table.text()) + "\n", flush=True)
-    if any(nodes > options.original_max for nodes in options.sizes or SIZES["paths"]):
-        print(f"The original is measured up to {options.original_max:,} nodes: its rules take the "
-              "kernel\nthe square of their number to write, 40 s at 20,000.")
+def describe_host(options):
+    return {"processor": processor(), "processors": os.cpu_count(), "kernel": platform.release(),
+            "rounds": options.rounds, "load": os.getloadavg()[0],
+            "original_max": options.original_max}
+
+
+def print_head(host):
+    print(f"{host['processor']}, Linux {host['kernel']}, {host['rounds']} rounds, load "
+          f"{host['load']:.1f} at the start; medians and (quartiles).\nThe original is measured up "
+          f"to {host['original_max']:,} nodes: its rules take the kernel the square of their\n"
+          "number to write, 40 s at 20,000.\n", flush=True)
+
+
+def print_section(section, result, options):
+    for table in section.tables(result, options.markdown):
+        print((table.markdown() if options.markdown else table.text()) + "\n", flush=True)
+
+
+def write_json(results, path):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1)
 
 
 def parse_arguments():
@@ -115,15 +125,15 @@ def main():
         options.json = os.path.abspath(options.json)
     os.environ["NODECRYPTOR_BUILD"] = build
     netns.isolate()
-    results = {"host": {"processor": processor(), "kernel": platform.release(),
-                        "processors": os.cpu_count(), "rounds": options.rounds}}
+    results = {"host": describe_host(options)}
+    print_head(results["host"])
     for name, section in SECTIONS.items():
-        if not options.section or name in options.section:
-            results[name] = section.measure(Setting(options, name, build))
-    print_results(results, options)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=1)
+        if options.section and name not in options.section:
+            continue
+        results[name] = section.measure(Setting(options, name, build))
+        print_section(section, results[name], options)
+        if options.json:
+            write_json(results, options.json)   # what is there stays if a later section fails
     return 0
 
 
