@@ -1,6 +1,7 @@
 /*
  * nodecryptor(8): reads options and configuration, and runs the manager.
  */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -9,6 +10,8 @@
 #include "config/config.h"
 #include "config/print.h"
 #include "daemon/manager.h"
+
+#define LARGE_ARRAY (256 * 1024) /* bytes */
 
 static int print(struct text_builder *builder)
 {
@@ -33,6 +36,8 @@ static int run(const struct options *options, struct settings *settings)
 
         /* Key material is in our memory: no core files, no tracing by others of our user. */
         prctl(PR_SET_DUMPABLE, 0);
+        /* The arrays of a run are large and short-lived: of their own, they go back when freed. */
+        mallopt(M_MMAP_THRESHOLD, LARGE_ARRAY);
         signal(SIGPIPE, SIG_IGN);
         r = manager_new(options, settings, &manager, &error);
         if (r < 0) {

@@ -1,6 +1,7 @@
 /*
  * When to reconcile, and the run itself: the manager's timers.
  */
+#include <malloc.h>
 #include <string.h>
 #include <time.h>
 
@@ -168,6 +169,8 @@ void save_now(struct manager *m)
         r = knowledge_save(
                 &m->knowledge, knowledge_node_name(&m->knowledge, m->settings->node_name), &error);
         story_snapshot_saved(&m->story, &m->knowledge, r, &error);
+        /* What was built for it was as large as all that is known; after a list, so was that. */
+        malloc_trim(0);
         if (r < 0)
                 arm(m->save, SAVE_VERSION_USEC);
 }
@@ -267,6 +270,7 @@ static void run_whole(struct manager *m, struct reconcile_result *result)
         }
         if (m->reconciler.standing.valid)
                 knowledge_count(&m->knowledge);
+        malloc_trim(0); /* rules and routes are many times what is kept of them */
 }
 
 void reconcile_run(struct manager *m)
