@@ -127,16 +127,6 @@ bool complement_stands(const struct policy_input *input, int family, uint32_t ta
         return false;
 }
 
-bool complements_stand(const struct policy_input *input)
-{
-        const struct layout layout = policy_layout(input->settings);
-
-        for (size_t i = 0; input->actual && i < input->actual->n_rules; i++)
-                if (is_lookup(&layout, &input->actual->rules[i]))
-                        return true;
-        return false;
-}
-
 int complement_add_standing(const struct policy_input *input, struct fib *fib)
 {
         const struct layout layout = policy_layout(input->settings);

@@ -32,9 +32,7 @@ bool complement_may_be_short(const struct segments *segments, const struct polic
 
 /* True when rules of input->actual look that complement table up. */
 bool complement_stands(const struct policy_input *input, int family, uint32_t table);
-/* True when they look up any, of any family. */
-bool complements_stand(const struct policy_input *input);
-/* Appends those rules. −ENOMEM. */
+/* Appends the rules that look up any. −ENOMEM. */
 int complement_add_standing(const struct policy_input *input, struct fib *fib);
 
 /* The number of addresses from which on a table serves a group. */

@@ -6,8 +6,8 @@
  * Rules are the same before and after when no node that an exemption selects is among the changed
  * ones, nor ourselves; `local` (our own pods, `exclude`) does not depend on other nodes, and where
  * it is stronger than what a node lists, steering_add_node() leaves that out. The complement tables
- * (complement.h) hold the changed nodes as the node table does, unless an exemption selects another
- * node of the same address.
+ * (complement.h) hold the changed nodes as the node table does: where an exemption selects another
+ * node of the same address, that one does not change, and neither does what is there.
  */
 #include "policy/partial.h"
 
@@ -127,13 +127,9 @@ static unsigned count_at(const struct prefixes *set, size_t *i, const struct pre
         return (unsigned)(*i - begin);
 }
 
-/*
- * Each touched prefix once, into the set of the side on which some node lists it. *shared is set
- * when a node that does not change lists one of them, too.
- */
+/* Each touched prefix once, into the set of the side on which some node lists it. */
 static int split(const struct prefixes *came, const struct prefixes *gone,
-        const struct prefix_counts *counts, struct prefixes *ret_before, struct prefixes *ret_after,
-        bool *shared)
+        const struct prefix_counts *counts, struct prefixes *ret_before, struct prefixes *ret_after)
 {
         size_t i = 0, j = 0;
         int r = 0;
@@ -145,7 +141,6 @@ static int split(const struct prefixes *came, const struct prefixes *gone,
                 unsigned after = prefix_counts_get(counts, &prefix);
                 unsigned more = count_at(came, &i, &prefix), less = count_at(gone, &j, &prefix);
 
-                *shared |= after > more;
                 if (after + less > more)
                         r = prefixes_add(ret_before, &prefix);
                 if (r >= 0 && after > 0)
@@ -201,17 +196,14 @@ static bool count_families(
 static int compute(struct partial *p, const struct claims *claims, struct fib *ret_before,
         struct fib *ret_after)
 {
-        bool pods_shared = false, shared = false;
         int r = collect(p);
 
         if (r >= 0)
                 r = split(&p->came.pods, &p->gone.pods, &claims->pods, &p->before.pods,
-                        &p->after.pods, &pods_shared);
+                        &p->after.pods);
         if (r >= 0)
                 r = split(&p->came.nodes, &p->gone.nodes, &claims->addresses, &p->before.nodes,
-                        &p->after.nodes, &shared);
-        if (r >= 0 && shared && complements_stand(p->input))
-                return 0;
+                        &p->after.nodes);
         if (r >= 0)
                 r = add_guards(p);
         if (r >= 0)

@@ -87,6 +87,7 @@ def run(tap):
         os.chmod(worker.folder, 0o755)
         agree(tap, worker, nodes)
         explained(tap, cluster, worker, items[0])
+        joined(tap, cluster, worker, query, items)
         restarted(tap, worker)
         repairs = Repairs(tap, worker)
         repairs.each("rules deleted from outside", rule_deletions(worker))
@@ -110,6 +111,23 @@ def run(tap):
         decide(tap, worker, query, items, "ten of 110")
         tap.equal([line for line in ours(worker)[1] if f"table={TABLE}" in line.split()], [],
                   "the complement table is empty")
+
+
+def joined(tap, cluster, worker, query, items):
+    """Nodes that no exemption selects: written by themselves, into the complement table as well."""
+    for number in range(300, 310):
+        items.append(paper.node(number))
+        cluster.put(items[-1])
+        address = paper.addresses(items[-1])[0]
+        worker.daemon.wait(lambda: query.ask(address, protocol="tcp", dport=22) == "cilium_wg0", 10,
+                           "the node")
+        if not tap.equal(query.ask(address, protocol="tcp", dport=9000), "cilium_wg0",
+                         f"{number} is encrypted at the exempt port, too"):
+            return
+    for item in items[-5:]:
+        cluster.command("delete", name=item["metadata"]["name"])
+        del items[-1]
+    worker.daemon.wait_in_sync()
 
 
 def restarted(tap, worker):
