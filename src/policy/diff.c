@@ -182,14 +182,18 @@ static int add_rule(struct comparison *c, const struct rule *rule)
         return rule->family == c->family ? steps_add(c->steps, &step) : 0;
 }
 
-/* A rule of the kernel that is not wanted, or is there once too often. */
+/*
+ * A rule of the kernel that is not wanted, or is there once too often. Left behind while what comes
+ * later goes, a goto would be a hole, and so would an old exemption in front of the new P; an old C
+ * or N would be a lock-out, and the device's guard without the way to main as well.
+ */
 static int delete_rule(struct comparison *c, const struct rule *rule)
 {
         enum shape shape = rule_shape(c->layouts, c->n_layouts, rule);
         struct step step = {
                 .kind = STEP_DELETE_RULE,
                 .phase = phase_to_delete_rule(shape),
-                .vital = shape == SHAPE_GOTO,
+                .vital = true,
                 .weakens = true,
                 .rule = *rule,
         };

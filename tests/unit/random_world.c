@@ -159,7 +159,7 @@ void draw_world(struct world *world, const struct world *previous, int family)
                 world->local[1] = self->addresses[family_index(family)];
         qsort(world->local, 2, sizeof(world->local[0]), address_compare_void);
         world->device = (struct device){
-                .usable = draw(4) > 0,
+                .usable = draw(3) > 0,
                 .ifindex = 7 + draw(2),
                 .mark = draw(4) ? DEFAULT_MARK : 0x1e00,
                 .sink = draw(3) ? 20 + draw(2) : 0,

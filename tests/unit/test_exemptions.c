@@ -9,6 +9,7 @@
 #include "basics/text.h"
 #include "policy/complement.h"
 #include "policy/findings.h"
+#include "policy/steps.h"
 #include "policy_host.h"
 #include "test.h"
 
@@ -215,6 +216,36 @@ static void exemptions_are_cut_into_segments(void)
         segments_deinit(&segments);
 }
 
+static struct step route_step(enum step_kind kind, uint8_t type, uint32_t metric)
+{
+        return (struct step){.kind = kind,
+                .route = {.family = AF_INET,
+                        .type = type,
+                        .table = 51872,
+                        .destination = prefix_of("10.1.0.1/32"),
+                        .metric = metric}};
+}
+
+/* `protect` may name an exempt address: at no moment is there the twin without the throw. */
+static void a_throw_is_there_before_its_twin_and_after(void)
+{
+        struct steps steps = {};
+        struct step step;
+
+        for (int kind = STEP_REPLACE_ROUTE; kind <= STEP_DELETE_ROUTE; kind++) {
+                step = route_step(kind, RTN_UNREACHABLE, TWIN_METRIC);
+                CHECK_INT(steps_add(&steps, &step), 0);
+                step = route_step(kind, RTN_THROW, 0);
+                CHECK_INT(steps_add(&steps, &step), 0);
+        }
+        steps_sort(&steps);
+        CHECK_INT(steps.items[0].route.type, RTN_THROW);
+        CHECK_INT(steps.items[1].route.type, RTN_UNREACHABLE);
+        CHECK_INT(steps.items[2].route.type, RTN_UNREACHABLE);
+        CHECK_INT(steps.items[3].route.type, RTN_THROW);
+        steps_deinit(&steps);
+}
+
 TEST_MAIN(TEST(rules_do_not_grow_with_exempt_nodes), TEST(many_exempt_nodes_and_the_others),
         TEST(a_table_keeps_its_meaning), TEST(without_a_free_table_there_are_rules),
-        TEST(exemptions_are_cut_into_segments))
+        TEST(exemptions_are_cut_into_segments), TEST(a_throw_is_there_before_its_twin_and_after))

@@ -57,7 +57,9 @@ static bool under_changing_throw(
 }
 
 static unsigned long ways_back; /* looked at, through a sink */
-static bool damaged;            /* rules are lost: no promise but the two of diff.c */
+static bool refuses;            /* in the next change there is a step that the kernel will not do */
+static bool damaged;            /* somebody deleted rules, or the kernel refused a step */
+static bool rules_lost;         /* the former */
 static struct model_result answers_before[FLOWS], answers_after[FLOWS];
 /* Steered before and after: to stay so. Exempt before and after: to stay in main. */
 static bool kept_steered[FLOWS], kept_plain[FLOWS];
@@ -87,20 +89,27 @@ static size_t count_rules(const struct fib *fib, uint8_t action)
         return n;
 }
 
-/* Bands that overlap, and gotos: diff.c (7) promises no more than no leak. */
-static bool jumps_between_bands(
+/*
+ * From one band to another there is no promise against a lock-out where they overlap and there are
+ * gotos (diff.c (7)), or where somebody deleted an exemption of the old band.
+ */
+static bool may_lock_out(
         const struct fib *kernel, const struct world *before, const struct world *after)
 {
         uint32_t a = before->settings->priority_base, b = after->settings->priority_base;
 
-        return a != b && (a > b ? a - b : b - a) < LAYOUT_PRIORITIES &&
-               count_rules(kernel, FR_ACT_GOTO) + count_rules(&after->wanted, FR_ACT_GOTO) > 0;
+        if (a == b)
+                return false;
+        return rules_lost ||
+               ((a > b ? a - b : b - a) < LAYOUT_PRIORITIES &&
+                       count_rules(kernel, FR_ACT_GOTO) + count_rules(&after->wanted, FR_ACT_GOTO) >
+                               0);
 }
 
 static void expect(const struct fib *kernel, int family, const struct world *before,
         const struct world *after, bool complete)
 {
-        bool jumps = jumps_between_bands(kernel, before, after);
+        bool lock_out = may_lock_out(kernel, before, after);
 
         answer_all(kernel, family, answers_before);
         answer_all(&after->wanted, family, answers_after);
@@ -112,7 +121,7 @@ static void expect(const struct fib *kernel, int family, const struct world *bef
                 kept_steered[i] = is_steered(answers_before[i]) && is_steered(answers_after[i]) &&
                                   (complete || !under_throw);
                 /* A change cut short left some flows exempt early: they have no claim to it yet. */
-                kept_plain[i] = !jumps && answers_before[i].way == MODEL_MAIN &&
+                kept_plain[i] = !lock_out && answers_before[i].way == MODEL_MAIN &&
                                 is_exempt(before, &flow) && is_exempt(after, &flow) && !under_throw;
         }
 }
@@ -222,6 +231,43 @@ static void note(const struct fib *kernel, const struct world *after, int family
         segments_deinit(&segments);
 }
 
+/* Without it our own pods are cut off, and what is exempt there; no order of steps helps. */
+static bool throws_local(const struct step *step, const struct world *after)
+{
+        return step->kind == STEP_REPLACE_ROUTE && is_local_throw(&step->route, after);
+}
+
+/* Any step, or rather often one of a complement table; SIZE_MAX: none. */
+static size_t draw_refused(const struct steps *steps, const struct world *after)
+{
+        uint32_t first = after->settings->table_base + LAYOUT_TABLE_COMPLEMENT;
+        size_t start, i;
+        bool any;
+
+        if (steps->n == 0)
+                return SIZE_MAX;
+        start = draw((uint32_t)steps->n);
+        any = draw(2);
+        for (i = start; !any && i < steps->n; i++)
+                if ((steps->items[i].kind == STEP_REPLACE_ROUTE ||
+                            steps->items[i].kind == STEP_DELETE_ROUTE) &&
+                        steps->items[i].route.table >= first)
+                        return i;
+        return start;
+}
+
+/* What is not vital holds nothing up; after what is, the rest of its phase is still done. */
+static size_t end_after_refusal(const struct steps *steps, size_t i, size_t limit)
+{
+        size_t end = i + 1;
+
+        if (!steps->items[i].vital)
+                return limit;
+        while (end < steps->n && steps->items[end].phase == steps->items[i].phase)
+                end++;
+        return end < limit ? end : limit;
+}
+
 /*
  * Takes the kernel from where it is to `after`, looking at every moment; stops after `limit` steps.
  * Without complete knowledge, what stands is kept. Returns how many steps there were to do.
@@ -234,7 +280,7 @@ static size_t change(struct fib *kernel, int family, const struct world *before,
         struct fib start = copy_of(kernel), actual = read_back(kernel, after, family, occupied);
         struct policy_input input = input_of(after, &actual);
         struct steps steps = {};
-        size_t n;
+        size_t n, refused;
 
         fib_deinit(&after->wanted);
         CHECK(policy_compute(&input, &after->wanted) >= 0);
@@ -244,13 +290,21 @@ static size_t change(struct fib *kernel, int family, const struct world *before,
         if (!complete)
                 steps_keep_what_stands(&steps);
         n = steps.n;
+        refused = refuses ? draw_refused(&steps, after) : SIZE_MAX;
+        refuses = false;
         for (size_t i = 0; i < n && i < limit; i++) {
+                if (i == refused && !throws_local(&steps.items[i], after)) {
+                        damaged = true;
+                        limit = end_after_refusal(&steps, i, limit);
+                        continue;
+                }
                 CHECK(model_apply(kernel, &steps.items[i]));
                 check_moment(kernel, family);
                 if (complete && !damaged)
                         check_way_back(&start, kernel, family, before, after);
         }
-        damaged &= n > limit;
+        damaged &= n > limit || refused != SIZE_MAX;
+        rules_lost &= damaged;
         steps_deinit(&steps);
         fib_deinit(&actual);
         fib_deinit(&start);
@@ -309,14 +363,14 @@ static void lose_rules(struct fib *kernel)
                         if (kernel->rules[i].action == FR_ACT_NOP)
                                 lost = i;
                 kernel->rules[lost] = kernel->rules[--kernel->n_rules];
-                damaged = true;
+                damaged = rules_lost = true;
         }
 }
 
 /* What a change cut short may have left in tables that nothing looks up. */
 static void leave_litter(struct fib *kernel, const struct world *world, int family)
 {
-        for (uint32_t n = 4 + draw(12); n > 0; n--) {
+        for (uint32_t n = 8 + draw(16); n > 0; n--) {
                 struct address address = address_at(family, (uint8_t)draw(16));
                 bool throws = draw(3) > 0, looked_up = false;
                 struct step step = {.kind = STEP_REPLACE_ROUTE,
@@ -325,7 +379,7 @@ static void leave_litter(struct fib *kernel, const struct world *world, int fami
                                 .type = throws ? RTN_THROW : RTN_UNREACHABLE,
                                 .protocol = RTPROT_KERNEL,
                                 .table = world->settings->table_base + LAYOUT_TABLE_COMPLEMENT +
-                                         draw(3),
+                                         draw(2),
                                 .destination = prefix_from_address(&address),
                                 .metric = throws ? ROUTE_METRIC(family) : TWIN_METRIC,
                         }};
@@ -359,7 +413,11 @@ static void run_changes(int family, unsigned rounds)
                 check_same(&kernel, &worlds[1].wanted);
                 check_oracle(&worlds[1], family);
                 flip_device(&kernel, family, &worlds[1]);
-                change(&kernel, family, &worlds[1], &worlds[2], draw(24), true);
+                if (draw(2))
+                        leave_litter(&kernel, &worlds[2], family);
+                refuses = draw(2);
+                change(&kernel, family, &worlds[1], &worlds[2], refuses ? SIZE_MAX : draw(24),
+                        true);
                 if (draw(4) == 0)
                         lose_rules(&kernel);
                 change(&kernel, family, &worlds[1], &worlds[2], SIZE_MAX, true);
