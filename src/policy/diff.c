@@ -60,11 +60,12 @@
  * `vital` steps are those whose absence would make a later one a hole, or a lock-out. While our
  * knowledge may be older than the kernel (steps_keep_what_stands()), nothing weakens: a goto (or
  * END) does where an N rule stands, a throw in a complement table that is looked up does, and what
- * takes the place of such a throw does to the exempt; a new N rule waits for the gotos that are not
- * added. What is in a table that nothing looks up weakens nothing.
+ * takes the place of such a throw, or a new C, does to the exempt; a new N rule waits for the gotos
+ * that are not added. What is in a table that nothing looks up weakens nothing.
  */
 #include "policy/diff.h"
 
+#include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
 #include "policy/shape.h"
@@ -168,6 +169,29 @@ static enum phase phase_to_delete_rule(enum shape shape)
         }
 }
 
+/* True when the kernel has a goto for the rule's segment. */
+static bool has_goto(const struct comparison *c, const struct rule *rule)
+{
+        for (size_t i = 0; i < c->actual->n_rules; i++) {
+                const struct rule *other = &c->actual->rules[i];
+
+                if (other->family == rule->family && other->action == FR_ACT_GOTO &&
+                        other->ip_protocol == rule->ip_protocol &&
+                        other->dport.first == rule->dport.first &&
+                        other->dport.last == rule->dport.last)
+                        return true;
+        }
+        return false;
+}
+
+/* A C in front of a goto that stands closes a hole, and does not wait. */
+static bool waits_for_knowledge(
+        const struct comparison *c, const struct rule *rule, enum shape shape)
+{
+        return c->nodes_looked_up && (shape == SHAPE_END || shape == SHAPE_GOTO ||
+                                             (shape == SHAPE_COMPLEMENT && !has_goto(c, rule)));
+}
+
 static int add_rule(struct comparison *c, const struct rule *rule)
 {
         enum shape shape = rule_shape(c->layouts, c->n_layouts, rule);
@@ -175,7 +199,7 @@ static int add_rule(struct comparison *c, const struct rule *rule)
                 .kind = STEP_ADD_RULE,
                 .phase = phase_to_add_rule(shape),
                 .vital = true,
-                .weakens = c->nodes_looked_up && (shape == SHAPE_END || shape == SHAPE_GOTO),
+                .weakens = waits_for_knowledge(c, rule, shape),
                 .rule = *rule,
         };
 
@@ -236,7 +260,7 @@ static bool in_wanted_complement(const struct comparison *c, const struct route 
                c->table_wanted[route->table - c->layouts[0].table_base];
 }
 
-/* Of a route in a complement table of the wanted policy: what is done to it is seen at once. */
+/* Of a route in a complement table of the first layout: what is done to it is seen at once. */
 static bool is_looked_up(const struct comparison *c, const struct route *route)
 {
         return c->table_looked_up[route->table - c->layouts[0].table_base];
@@ -334,10 +358,11 @@ static int delete_route(struct comparison *c, const struct route *route)
         step.phase = shape == SHAPE_ALIEN ? phase_to_delete_alien(c, route)
                                           : phase_to_delete_route(c, route, shape);
         if (step.phase == PHASE_CLEAR_COMPLEMENTS) {
-                /* Left in front of the goto, these would be holes. */
+                /* Left in front of the goto, they would be holes. */
                 step.vital = shape == SHAPE_ALIEN || shape == SHAPE_THROW;
-                step.weakens = shape != SHAPE_ALIEN && is_looked_up(c, route);
         }
+        if (shape != SHAPE_ALIEN && route_in_complement_table(c->layouts, 1, route))
+                step.weakens = is_looked_up(c, route);
         return steps_add(c->steps, &step);
 }
 

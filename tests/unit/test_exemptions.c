@@ -8,8 +8,8 @@
 
 #include "basics/text.h"
 #include "policy/complement.h"
+#include "policy/diff.h"
 #include "policy/findings.h"
-#include "policy/steps.h"
 #include "policy_host.h"
 #include "test.h"
 
@@ -216,6 +216,91 @@ static void exemptions_are_cut_into_segments(void)
         segments_deinit(&segments);
 }
 
+/* The steps from what the kernel holds; `wanted` is what they lead to. */
+static struct steps steps_from(const struct fib *actual, struct fib *ret_wanted)
+{
+        const struct layout layout = policy_layout(host.settings);
+        struct steps steps = {};
+
+        *ret_wanted = compute(actual);
+        CHECK_INT(policy_diff(&layout, 1, AF_INET, actual, ret_wanted, &steps), 0);
+        return steps;
+}
+
+static size_t find_step(
+        const struct steps *steps, enum step_kind kind, uint8_t type, uint32_t table)
+{
+        for (size_t i = 0; i < steps->n; i++)
+                if (steps->items[i].kind == kind && steps->items[i].route.type == type &&
+                        steps->items[i].route.table == table)
+                        return i;
+        CHECK(!"no such step");
+        return SIZE_MAX;
+}
+
+static size_t find_goto(const struct steps *steps)
+{
+        for (size_t i = 0; i < steps->n; i++)
+                if (steps->items[i].kind == STEP_ADD_RULE &&
+                        steps->items[i].rule.action == FR_ACT_GOTO)
+                        return i;
+        CHECK(!"no goto");
+        return SIZE_MAX;
+}
+
+/* A throw that an earlier run left in the table would let w2 out as soon as the goto is there. */
+static void litter_is_cleared_before_the_goto(void)
+{
+        struct fib kernel, wanted;
+        struct steps steps;
+        struct route litter = {
+                .family = AF_INET, .type = RTN_THROW, .protocol = RTPROT_KERNEL, .table = 51872};
+        size_t i;
+
+        begin();
+        host.device.usable = false; /* a device route would take its place */
+        put_many("node", 40, "many");
+        kernel = compute(NULL);
+        litter.destination = prefix_of("10.0.0.22/32");
+        CHECK_INT(fib_add_route(&kernel, &litter), 0);
+        fib_sort(&kernel);
+        exempt("many", IPPROTO_TCP, 9000, 9001);
+        steps = steps_from(&kernel, &wanted);
+        i = find_step(&steps, STEP_DELETE_ROUTE, RTN_THROW, 51872);
+        CHECK(i < find_goto(&steps));
+        CHECK(steps.items[i].vital);
+        CHECK(!steps.items[i].weakens);
+        i = find_step(&steps, STEP_REPLACE_ROUTE, RTN_THROW, 51872);
+        CHECK(i < find_goto(&steps));
+        CHECK(steps.items[i].vital);
+        steps_deinit(&steps);
+        fib_deinit(&wanted);
+        fib_deinit(&kernel);
+}
+
+/* Steered from now on: the device route takes the throw's place, or nothing further is done. */
+static void a_lost_exemption_is_vital_in_a_table_that_stays(void)
+{
+        struct fib kernel, wanted;
+        struct steps steps;
+        size_t i;
+
+        begin();
+        put_many("node", 40, "many");
+        exempt("many", IPPROTO_TCP, 9000, 9001);
+        kernel = compute(NULL);
+        put_node("node-0", "10.1.0.1", "fd01::1", NULL, NULL);
+        steps = steps_from(&kernel, &wanted);
+        CHECK_INT(steps.n, 2);
+        i = find_step(&steps, STEP_REPLACE_ROUTE, RTN_UNICAST, 51872);
+        CHECK(steps.items[i].vital);
+        CHECK(steps.items[i].weakens);
+        CHECK_INT(find_step(&steps, STEP_REPLACE_ROUTE, RTN_UNREACHABLE, 51872), i - 1);
+        steps_deinit(&steps);
+        fib_deinit(&wanted);
+        fib_deinit(&kernel);
+}
+
 static struct step route_step(enum step_kind kind, uint8_t type, uint32_t metric)
 {
         return (struct step){.kind = kind,
@@ -248,4 +333,6 @@ static void a_throw_is_there_before_its_twin_and_after(void)
 
 TEST_MAIN(TEST(rules_do_not_grow_with_exempt_nodes), TEST(many_exempt_nodes_and_the_others),
         TEST(a_table_keeps_its_meaning), TEST(without_a_free_table_there_are_rules),
-        TEST(exemptions_are_cut_into_segments), TEST(a_throw_is_there_before_its_twin_and_after))
+        TEST(exemptions_are_cut_into_segments), TEST(litter_is_cleared_before_the_goto),
+        TEST(a_lost_exemption_is_vital_in_a_table_that_stays),
+        TEST(a_throw_is_there_before_its_twin_and_after))
