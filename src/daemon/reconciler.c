@@ -29,6 +29,7 @@ struct run {
         size_t n_layouts;
         struct fib wanted;
         struct fib actual;
+        struct standing before; /* what the last run left */
 };
 
 int reconciler_init(struct reconciler *reconciler, const char *state_directory, struct error *error)
@@ -455,6 +456,9 @@ static int run_all(struct run *run)
                 return r;
         run->device.sink = reverse_path_prepare(
                 &run->reconciler->reverse_path, run->reconciler->route, run->input, run->result);
+        if (run->input->settings->mode == MODE_ENFORCE)
+                standing_reopen(&run->before, run->reconciler->route, run->input, &run->device,
+                        run->result);
         r = read_kernel(run);
         computed = compute(run); /* also of a kernel that cannot be read there is much to tell */
         if (computed < 0)
@@ -471,13 +475,15 @@ int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *
         struct run run = {.reconciler = reconciler, .input = input, .result = ret};
         int r;
 
-        standing_deinit(&reconciler->standing);
+        run.before = reconciler->standing;
+        reconciler->standing = (struct standing){};
         run.n_layouts = reconciler_layouts(reconciler, input->settings, run.layouts);
         r = run_all(&run);
         if (r >= 0 && ret->in_sync && input->complete && input->settings->mode == MODE_ENFORCE) {
-                standing_set(
-                        &reconciler->standing, &run.device, TAKE_PTR(run.local), &run.wanted, ret);
+                standing_set(&reconciler->standing, input, &run.device, TAKE_PTR(run.local),
+                        &run.wanted, ret);
         }
+        standing_deinit(&run.before);
         fib_deinit(&run.wanted);
         fib_deinit(&run.actual);
         free(run.local);

@@ -16,6 +16,7 @@
 #include "model/settings.h"
 #include "policy/device.h"
 #include "policy/findings.h"
+#include "policy/steering.h"
 #include "store/layout_record.h"
 
 /* What a run is to bring about; all borrowed. */
@@ -24,7 +25,8 @@ struct reconcile_input {
         const struct cluster *cluster;
         const char *node_name;
         const struct endpoint *endpoint;
-        bool complete; /* the nodes are known as of now: what is not wanted may go */
+        bool complete;  /* the nodes are known as of now: what is not wanted may go */
+        bool unchanged; /* they are those of the last run, every one */
 };
 
 /* What it found and did. */
@@ -61,10 +63,14 @@ struct reconcile_result {
 struct standing {
         bool valid; /* the kernel held the whole policy, of nodes known as of now */
         struct device device;
-        struct address *local;          /* the device's, owned */
-        size_t steered[FAMILY_MAX];     /* routes but for throws */
-        struct fib rules;               /* without routes */
-        struct reconcile_result result; /* without findings */
+        struct address *local;           /* the device's, owned */
+        size_t steered[FAMILY_MAX];      /* routes but for throws */
+        struct fib rules;                /* without routes */
+        struct reconcile_result result;  /* without findings */
+        const struct settings *settings; /* borrowed; may be gone: to be compared only */
+        const struct node *self;         /* the same */
+        /* While the device is away, and no partial run has gone by: for when it is back. */
+        struct steering steering;
 };
 
 struct reconciler {

@@ -205,6 +205,7 @@ static struct reconcile_input reconcile_input(const struct manager *m)
                 .node_name = knowledge_node_name(&m->knowledge, m->settings->node_name),
                 .endpoint = &m->knowledge.endpoint,
                 .complete = m->knowledge.complete,
+                .unchanged = m->knowledge.changes.n == 0 && !m->knowledge.changes.incomplete,
         };
 }
 

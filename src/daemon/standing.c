@@ -1,16 +1,39 @@
 /*
- * The partial run: on top of what stands.
+ * The partial run, and the device's return: on top of what stands.
  */
 #include "daemon/standing.h"
 
 #include <stdlib.h>
 
 #include "kernel/fib_apply.h"
+#include "policy/compute.h"
 #include "policy/diff.h"
 #include "policy/partial.h"
 
-void standing_set(struct standing *standing, const struct device *device, struct address *local,
-        const struct fib *wanted, const struct reconcile_result *result)
+static struct policy_input policy_input(
+        const struct reconcile_input *input, const struct device *device)
+{
+        return (struct policy_input){
+                .settings = input->settings,
+                .cluster = input->cluster,
+                .node_name = input->node_name,
+                .device = device,
+                .endpoint = input->endpoint,
+        };
+}
+
+/* Out of memory: the device's return then takes a little longer. */
+static void keep_steering(struct standing *standing, const struct reconcile_input *input)
+{
+        const struct policy_input policy = policy_input(input, &standing->device);
+
+        if (input->settings->on_tunnel_down == TUNNEL_DOWN_BLOCK)
+                (void)steering_compute(&policy, &standing->steering);
+}
+
+void standing_set(struct standing *standing, const struct reconcile_input *input,
+        const struct device *device, struct address *local, const struct fib *wanted,
+        const struct reconcile_result *result)
 {
         standing_deinit(standing);
         *standing = (struct standing){
@@ -18,6 +41,8 @@ void standing_set(struct standing *standing, const struct device *device, struct
                 .device = *device,
                 .local = local,
                 .result = *result,
+                .settings = input->settings,
+                .self = result->self,
         };
         standing->result.findings = (struct text_builder){};
         standing->result.written = 0;
@@ -26,13 +51,56 @@ void standing_set(struct standing *standing, const struct device *device, struct
         policy_count_steered(wanted, standing->steered);
         for (size_t i = 0; standing->valid && i < wanted->n_rules; i++)
                 standing->valid = fib_add_rule(&standing->rules, &wanted->rules[i]) >= 0;
+        if (!device->usable)
+                keep_steering(standing, input);
 }
 
 void standing_deinit(struct standing *standing)
 {
         free(standing->local);
         fib_deinit(&standing->rules);
+        steering_deinit(&standing->steering);
         *standing = (struct standing){};
+}
+
+/* The same in everything but the device, as far as it can be seen without looking at everything. */
+static bool is_reopened(const struct standing *before, const struct policy_input *policy,
+        const struct reconcile_input *input)
+{
+        return before->valid && !before->device.usable && policy->device->usable &&
+               input->unchanged && input->settings == before->settings &&
+               policy_self(policy) == before->self;
+}
+
+static int reopen_steps(
+        const struct policy_input *policy, const struct steering *steering, struct steps *ret)
+{
+        _cleanup_(fib_deinit) struct fib fib = {};
+        int r = policy_compute_device_routes(policy, steering, &fib);
+
+        for (size_t i = 0; r >= 0 && i < fib.n_routes; i++) {
+                const struct step step = {.kind = STEP_REPLACE_ROUTE, .route = fib.routes[i]};
+
+                r = steps_add(ret, &step);
+        }
+        return r;
+}
+
+void standing_reopen(const struct standing *before, struct netlink *nl,
+        const struct reconcile_input *input, const struct device *device,
+        struct reconcile_result *result)
+{
+        _cleanup_(steps_deinit) struct steps steps = {};
+        const struct policy_input policy = policy_input(input, device);
+        struct apply_result applied = {};
+
+        if (!is_reopened(before, &policy, input) ||
+                reopen_steps(&policy, &before->steering, &steps) < 0 || steps.n == 0)
+                return;
+        (void)kernel_fib_apply(
+                nl, &steps, &applied); /* what failed is tried again, and told then */
+        result->written += applied.written;
+        result->written_at = reconciler_clock();
 }
 
 static void count_node(struct reconcile_result *result, const struct node *node, int sign)
@@ -82,18 +150,13 @@ bool reconciler_run_partial(struct reconciler *reconciler, const struct reconcil
 {
         _cleanup_(fib_deinit) struct fib before = {}, after = {};
         struct standing *standing = &reconciler->standing;
-        const struct policy_input policy = {
-                .settings = input->settings,
-                .cluster = input->cluster,
-                .node_name = input->node_name,
-                .device = &standing->device,
-                .endpoint = input->endpoint,
-                .actual = &standing->rules,
-        };
+        struct policy_input policy = policy_input(input, &standing->device);
         struct reconcile_result *told = &standing->result;
         uint64_t written_at;
         size_t written;
 
+        policy.actual = &standing->rules;
+        steering_deinit(&standing->steering); /* it would not have what changes now */
         if (!standing->valid || !input->complete ||
                 policy_partial(&policy, changes, claims, standing->steered, &before, &after) <= 0 ||
                 !apply(reconciler, input, &before, &after, ret)) {

@@ -14,6 +14,7 @@ struct computation {
         struct layout layout;
         const struct steering *steering;
         const struct segments *segments; /* NULL: routes only, in the complements that stand */
+        bool device_only;                /* the device's routes in the pod and node tables */
         struct fib *fib;
 };
 
@@ -126,7 +127,7 @@ static int add_steered(struct computation *c, uint32_t table, const struct prefi
 {
         struct address source = {};
         bool usable = policy_device_usable(c->input, family, &source);
-        bool twins = c->input->settings->on_tunnel_down == TUNNEL_DOWN_BLOCK;
+        bool twins = !c->device_only && c->input->settings->on_tunnel_down == TUNNEL_DOWN_BLOCK;
 
         for (size_t i = 0; i < set->n; i++) {
                 struct route route = route_begin(c, table, &set->items[i]);
@@ -224,6 +225,17 @@ static int add_standing_complements(struct computation *c, int family)
         return r;
 }
 
+static int add_device_routes(struct computation *c, int family)
+{
+        int r = add_steered(
+                c, layout_table(&c->layout, LAYOUT_TABLE_PODS), &c->steering->pods, NULL, family);
+
+        if (r >= 0)
+                r = add_steered(c, layout_table(&c->layout, LAYOUT_TABLE_NODES),
+                        &c->steering->nodes, NULL, family);
+        return r;
+}
+
 static int add_routes(struct computation *c, int family)
 {
         uint32_t pods = layout_table(&c->layout, LAYOUT_TABLE_PODS);
@@ -255,44 +267,49 @@ static void drop_duplicates(struct fib *fib)
         fib->n_routes = kept;
 }
 
-static int compute(const struct policy_input *input, const struct steering *steering,
-        const struct segments *segments, struct fib *ret)
+static int compute(struct computation *c)
 {
-        struct computation c = {
-                .input = input,
-                .layout = policy_layout(input->settings),
-                .steering = steering,
-                .segments = segments,
-                .fib = ret,
-        };
+        const struct steering *steering = c->steering;
         /* At most two for each pod prefix, three for each address; complements are rare. */
-        int r = fib_reserve_routes(ret, 2 * steering->pods.n + 3 * steering->nodes.n +
-                                                2 * (steering->local.n + steering->guard.n));
+        int r = fib_reserve_routes(c->fib, 2 * steering->pods.n + 3 * steering->nodes.n +
+                                                   2 * (steering->local.n + steering->guard.n));
 
         for (int i = 0; r >= 0 && i < FAMILY_MAX; i++) {
                 int family = family_from_index((enum family_index)i);
 
                 if (!steering_has_family(steering, family) ||
-                        !host_has_family(input->device, family))
+                        !host_has_family(c->input->device, family))
                         continue;
-                if (segments)
-                        r = add_rules(&c, family);
+                if (c->segments)
+                        r = add_rules(c, family);
                 if (r >= 0)
-                        r = add_routes(&c, family);
+                        r = c->device_only ? add_device_routes(c, family) : add_routes(c, family);
         }
         if (r < 0) {
-                fib_deinit(ret);
+                fib_deinit(c->fib);
                 return r;
         }
-        fib_sort(ret);
-        drop_duplicates(ret);
+        fib_sort(c->fib);
+        drop_duplicates(c->fib);
         return 0;
+}
+
+static struct computation computation_begin(
+        const struct policy_input *input, const struct steering *steering, struct fib *ret)
+{
+        return (struct computation){
+                .input = input,
+                .layout = policy_layout(input->settings),
+                .steering = steering,
+                .fib = ret,
+        };
 }
 
 int policy_compute(const struct policy_input *input, struct fib *ret)
 {
         _cleanup_(steering_deinit) struct steering steering = {};
         _cleanup_(segments_deinit) struct segments segments = {};
+        struct computation c = computation_begin(input, &steering, ret);
         int r = steering_compute(input, &steering);
 
         if (r >= 0)
@@ -302,11 +319,23 @@ int policy_compute(const struct policy_input *input, struct fib *ret)
         if (r < 0)
                 return r;
         complement_choose(&segments, input);
-        return compute(input, &steering, &segments, ret);
+        c.segments = &segments;
+        return compute(&c);
 }
 
 int policy_compute_routes(
         const struct policy_input *input, const struct steering *steering, struct fib *ret)
 {
-        return compute(input, steering, NULL, ret);
+        struct computation c = computation_begin(input, steering, ret);
+
+        return compute(&c);
+}
+
+int policy_compute_device_routes(
+        const struct policy_input *input, const struct steering *steering, struct fib *ret)
+{
+        struct computation c = computation_begin(input, steering, ret);
+
+        c.device_only = true;
+        return compute(&c);
 }

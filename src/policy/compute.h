@@ -20,3 +20,11 @@ int policy_compute(const struct policy_input *input, struct fib *ret);
  */
 int policy_compute_routes(
         const struct policy_input *input, const struct steering *steering, struct fib *ret);
+/*
+ * Of those, what a device that was away and is back needs first: its own routes in the pod and the
+ * node table, none of them in a complement. Where the twins stand, and nothing but the device has
+ * changed, they may be written in any order and without a look at the kernel: each lies over its
+ * own twin, so that what is steered and what is not stays the same at every moment. −ENOMEM.
+ */
+int policy_compute_device_routes(
+        const struct policy_input *input, const struct steering *steering, struct fib *ret);

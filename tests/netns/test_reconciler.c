@@ -52,6 +52,7 @@ static struct reconcile_input input(void)
                 .node_name = "n0",
                 .endpoint = &host.endpoint,
                 .complete = true,
+                .unchanged = host.changes.n == 0,
         };
 }
 
@@ -230,12 +231,72 @@ static void a_refusal_is_a_whole_run(void)
         end();
 }
 
+/* Down and up again, as a run finds it each time; what the second one wrote. */
+static size_t bounce(struct reconcile_result *ret)
+{
+        run("ip link set " DEVICE " down");
+        run_whole(ret);
+        CHECK(ret->in_sync && !ret->device_usable);
+        run("ip link set " DEVICE " up; ip address replace fd00::1/64 dev " DEVICE " nodad");
+        fixture_wait_for_ipv6("fd00::1");
+        run_whole(ret);
+        CHECK(ret->in_sync && ret->device_usable);
+        return ret->written;
+}
+
+static void a_device_that_is_back_has_its_routes(void)
+{
+        const size_t routes = (NODES - 1) * 4;
+        struct reconcile_result result;
+
+        begin();
+        CHECK_INT(bounce(&result), routes);
+        check_whole(&result);
+        /* Also where the nodes changed in the meantime, and where somebody was at the twins. */
+        run("ip link set " DEVICE " down");
+        run_whole(&result);
+        put(make_node(70));
+        run("ip link set " DEVICE " up; ip address replace fd00::1/64 dev " DEVICE " nodad");
+        fixture_wait_for_ipv6("fd00::1");
+        run_whole(&result);
+        CHECK_INT(result.written, routes + 8);
+        check_whole(&result);
+        run("ip link set " DEVICE " down");
+        run_whole(&result);
+        run("ip route del unreachable 10.0.0.7 table 51871 metric 4294967294");
+        run("ip link set " DEVICE " up; ip address replace fd00::1/64 dev " DEVICE " nodad");
+        fixture_wait_for_ipv6("fd00::1");
+        run_whole(&result);
+        CHECK_INT(result.written, routes + 4 + 1);
+        check_whole(&result);
+        end();
+}
+
+/* Another one of that name, with another index. */
+static void a_new_device_has_them_too(void)
+{
+        struct reconcile_result result;
+
+        begin();
+        run("ip link delete " DEVICE);
+        run_whole(&result);
+        CHECK(!result.device_usable);
+        fixture_device();
+        run_whole(&result);
+        CHECK(result.device_usable);
+        CHECK_INT(result.written, (NODES - 1) * 4);
+        check_whole(&result);
+        end();
+}
+
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {
                 TEST(makes_what_a_whole_run_makes),
                 TEST(leaves_to_a_whole_run_what_it_cannot_do),
                 TEST(a_refusal_is_a_whole_run),
+                TEST(a_device_that_is_back_has_its_routes),
+                TEST(a_new_device_has_them_too),
         };
 
         if (!fixture_possible())

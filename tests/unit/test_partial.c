@@ -335,6 +335,55 @@ static void partial_steps_are_those_of_the_whole(void)
         end();
 }
 
+static const struct route *route_beside(const struct fib *fib, const struct route *route, bool twin)
+{
+        for (size_t i = 0; i < fib->n_routes; i++)
+                if (fib->routes[i].table == route->table &&
+                        prefix_equal(&fib->routes[i].destination, &route->destination) &&
+                        (twin ? route_is_twin(&fib->routes[i])
+                              : route_compare(&fib->routes[i], route) == 0))
+                        return &fib->routes[i];
+        return NULL;
+}
+
+/* Each lies over its own twin, so that their order does not matter; and none is missing. */
+static void a_device_that_is_back_only_turns_blocked_into_encrypted(void)
+{
+        unsigned routes = 0;
+
+        for (unsigned round = 0; round < 2000; round++) {
+                struct steering steering = {};
+                struct fib back = {}, whole = {};
+                struct policy_input in;
+                size_t n = 0;
+
+                begin();
+                world.settings->on_tunnel_down = TUNNEL_DOWN_BLOCK;
+                world.device.usable = false;
+                settle();
+                in = input();
+                CHECK_INT(steering_compute(&in, &steering), 0);
+                world.device.usable = true;
+                CHECK_INT(policy_compute(&in, &whole), 0);
+                CHECK_INT(policy_compute_device_routes(&in, &steering, &back), 0);
+                for (size_t i = 0; i < back.n_routes; i++) {
+                        CHECK_INT(back.routes[i].oif, world.device.ifindex);
+                        CHECK(route_beside(&world.whole, &back.routes[i], true));
+                        CHECK(route_beside(&whole, &back.routes[i], false));
+                }
+                for (size_t i = 0; i < whole.n_routes; i++)
+                        n += whole.routes[i].oif == world.device.ifindex &&
+                             whole.routes[i].table < world.settings->table_base + 2;
+                CHECK_INT(back.n_routes, n);
+                routes += (unsigned)n;
+                steering_deinit(&steering);
+                fib_deinit(&back);
+                fib_deinit(&whole);
+        }
+        CHECK(routes > 2000);
+        end();
+}
+
 /* A cluster of workers, and ourselves, without anything in common. */
 static struct node *plain_node(unsigned number)
 {
@@ -496,5 +545,7 @@ static void counts_survive_what_is_taken_out(void)
         CHECK_INT(prefix_counts_get(&counts, &prefix), 0);
 }
 
-TEST_MAIN(TEST(partial_steps_are_those_of_the_whole), TEST(workers_come_change_and_go),
-        TEST(what_is_more_than_that_is_said), TEST(counts_survive_what_is_taken_out))
+TEST_MAIN(TEST(partial_steps_are_those_of_the_whole),
+        TEST(a_device_that_is_back_only_turns_blocked_into_encrypted),
+        TEST(workers_come_change_and_go), TEST(what_is_more_than_that_is_said),
+        TEST(counts_survive_what_is_taken_out))
