@@ -11,8 +11,8 @@
  *
  *     {"step":"first","contender":"floor","milliseconds":T,"messages":N}
  *
- * first    everything, into an empty kernel
- * restart  a fresh start over what stands (nodecryptor only)
+ * first    everything, into an empty kernel; to its last write, as all of these
+ * restart  a fresh start over what stands, which writes nothing (nodecryptor only)
  * join     one node more; leave: one node less
  * device   the device's routes, after it was down and is up again
  *
@@ -45,10 +45,16 @@ struct programming {
         struct node_changes changes;
 };
 
-static void print_step(const char *step, const char *contender, uint64_t begin, size_t messages)
+static void print_span(
+        const char *step, const char *contender, uint64_t begin, uint64_t end, size_t messages)
 {
         printf("{\"step\":\"%s\",\"contender\":\"%s\",\"milliseconds\":%.4f,\"messages\":%zu}\n",
-                step, contender, (double)(clock_ns() - begin) / 1e6, messages);
+                step, contender, (double)(end - begin) / 1e6, messages);
+}
+
+static void print_step(const char *step, const char *contender, uint64_t begin, size_t messages)
+{
+        print_span(step, contender, begin, clock_ns(), messages);
 }
 
 /* One after the other in a round: the first finds the caches cold. */
@@ -86,10 +92,11 @@ static struct reconcile_input input(const struct programming *p)
                 .node_name = p->bench.self,
                 .endpoint = &p->bench.endpoint,
                 .complete = true,
+                .unchanged = p->changes.n == 0,
         };
 }
 
-/* One whole run of the reconciler; `step` NULL: not timed. */
+/* One whole run of the reconciler; `step` NULL: not timed. Read back is after the last write. */
 static int reconcile(struct programming *p, const char *step, struct error *error)
 {
         const struct reconcile_input in = input(p);
@@ -98,7 +105,9 @@ static int reconcile(struct programming *p, const char *step, struct error *erro
         int r = reconciler_run(&p->reconciler, &in, &result);
 
         if (step && r >= 0)
-                print_step(step, "nodecryptor", begin, result.written);
+                print_span(step, "nodecryptor", begin,
+                        result.written_at > 0 ? result.written_at * 1000 : clock_ns(),
+                        result.written);
         if (r < 0)
                 *error = result.error;
         else if (!result.in_sync)
