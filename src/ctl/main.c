@@ -1,5 +1,5 @@
 /*
- * nodecryptorctl(1): looks at the policy from outside the daemon.
+ * nodecryptorctl(1): the policy and the daemon, from outside the daemon.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +14,9 @@ static const struct {
 } verbs[] = {
         {"plan", verb_plan},
         {"explain", verb_explain},
+        {"wait", verb_wait},
+        {"reload", verb_reload},
+        {"flush", verb_flush},
 };
 
 static void print_help(FILE *stream)
@@ -40,10 +43,27 @@ static void print_help(FILE *stream)
               "        --node-name NAME         our node's name, if not as the daemon found it\n"
               "        --state-directory DIR    where the daemon keeps its snapshot\n"
               "\n"
+              "  wait --enforcing\n"
+              "        Until the kernel, read back, holds the policy: for what must not start "
+              "before.\n"
+              "        --timeout SECONDS        and fail then (default 60)\n"
+              "        --runtime-directory DIR  where the daemon's state is\n"
+              "\n"
+              "  reload\n"
+              "        Have the daemon read its configuration again, and say what came of it.\n"
+              "        --timeout SECONDS        (default 25)\n"
+              "        --runtime-directory DIR  as above\n"
+              "\n"
+              "  flush\n"
+              "        Print what taking the policy out of the kernel deletes, as ip commands.\n"
+              "        --yes                    do it: traffic between nodes is in clear then\n"
+              "        --while-running          also while the daemon runs, which puts it back\n"
+              "        --config FILE, --state-directory DIR, --runtime-directory DIR\n"
+              "\n"
               "  --help, --version\n"
               "\n"
-              "Exit status: 0 done (explain: kernel and policy agree), 1 they disagree or it\n"
-              "failed, 2 wrong usage or configuration.\n",
+              "Exit status: 0 done (explain: kernel and policy agree), 1 they disagree, it is\n"
+              "not so in time, or it failed, 2 wrong usage or configuration.\n",
                 stream);
 }
 

@@ -10,3 +10,6 @@
 
 int verb_plan(int argc, char **argv);
 int verb_explain(int argc, char **argv);
+int verb_wait(int argc, char **argv);
+int verb_reload(int argc, char **argv);
+int verb_flush(int argc, char **argv);

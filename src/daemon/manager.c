@@ -66,6 +66,12 @@ static int set_up_service(struct manager *m)
         return r;
 }
 
+/* One daemon a folder: two would take each other's changes for foreign ones. */
+static int set_up_runtime(struct manager *m, struct error *error)
+{
+        return runtime_state_new(runtime_folder_from_environment(), &m->runtime, error);
+}
+
 static int set_up_kernel(struct manager *m, struct error *error)
 {
         int r = reconciler_init(&m->reconciler, m->settings->state_directory, error);
@@ -133,7 +139,9 @@ int manager_new(const struct options *options, struct settings *settings, struct
                 r = set_up_service(m);
         if (r < 0)
                 return error_set(error, r, "event loop: %s", strerror(-r));
-        r = set_up_knowledge(m, error);
+        r = set_up_runtime(m, error);
+        if (r >= 0)
+                r = set_up_knowledge(m, error);
         if (r >= 0)
                 r = set_up_kernel(m, error);
         if (r < 0)
@@ -153,6 +161,7 @@ struct manager *manager_free(struct manager *m)
         monitor_free(m->monitor);
         endpoints_free(m->endpoints);
         notify_free(m->notify);
+        runtime_state_free(m->runtime);
         for (size_t i = 0; i < ARRAY_SIZE(m->signals); i++)
                 sd_event_source_disable_unref(m->signals[i]);
         schedule_deinit(m);

@@ -18,6 +18,7 @@
 #include "policy/carriage.h"
 #include "service/endpoints.h"
 #include "service/notify.h"
+#include "service/runtime_state.h"
 
 /* Lower runs first: the kernel's announcements (−100, monitor.h), then a reconcile, then the rest.
  */
@@ -51,6 +52,7 @@ struct manager {
         struct monitor *monitor;
         struct kube_client *kube;
         struct notify *notify;
+        struct runtime_state *runtime;
         struct endpoints *endpoints;
         struct backoff backoff;
 

@@ -55,6 +55,8 @@ void reload(struct manager *m)
                         "configuration refused, the one in force stays: %s", error.text);
         else
                 put_in_force(m, settings);
+        /* Before the run, which publishes it: when it can be read the policy is in force. */
+        runtime_state_reloaded(m->runtime, error.code != 0 ? error.text : NULL);
         reconcile_run(m);
         notify_ready(m->notify);
 }

@@ -139,6 +139,7 @@ void publish_status(struct manager *m)
         status_line(&m->story.status, (uint64_t)time(NULL), &line);
         if (text_take(&line, &text) >= 0)
                 notify_status(m->notify, text);
+        story_runtime_state(&m->story, runtime_state_write(m->runtime, &m->story.status));
 }
 
 void schedule_save(struct manager *m)

@@ -384,6 +384,20 @@ void story_bad_object(struct story *story, const char *name, const struct error 
         text_deinit(&told);
 }
 
+void story_runtime_state(struct story *story, int code)
+{
+        int problem = code < 0 ? code : 0;
+
+        if (problem == story->runtime_error)
+                return;
+        story->runtime_error = problem;
+        if (problem != 0)
+                log_warning("the state in " RUNTIME_FOLDER " cannot be written: %s",
+                        strerror(-problem));
+        else
+                log_notice("the state in " RUNTIME_FOLDER " can be written again");
+}
+
 void story_api(struct story *story, enum reflector_state state, const struct error *error)
 {
         struct status *status = &story->status;

@@ -9,6 +9,7 @@
 #include "kernel/monitor.h"
 #include "kube/client.h"
 #include "policy/carriage.h"
+#include "service/runtime_state.h"
 #include "service/status.h"
 
 struct story {
@@ -29,6 +30,7 @@ struct story {
         char snapshot_error[512];
         char alien[160];
         size_t other_addresses; /* further addresses of nodes, as last told */
+        int runtime_error;      /* as last told */
 };
 
 void story_init(struct story *story, const struct settings *settings);
@@ -55,4 +57,6 @@ void story_knowledge_age(struct story *story, uint64_t now);
 void story_bad_object(struct story *story, const char *name, const struct error *error);
 /* peer_story.c: the device's peers were read; NULL: nothing is known of them (any more). */
 void story_peers(struct story *story, const struct carriage *table);
+/* The state in /run was written (1), stood (0) or could not be written. */
+void story_runtime_state(struct story *story, int code);
 void story_api(struct story *story, enum reflector_state state, const struct error *error);

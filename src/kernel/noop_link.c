@@ -10,7 +10,7 @@
 #include "kernel/route_codec.h"
 
 static const char *const kinds[] = {"dummy", NULL};
-static const struct own_link noop_link = {.name = NOOP_LINK_NAME, .kinds = kinds};
+const struct own_link noop_link = {.name = NOOP_LINK_NAME, .kinds = kinds};
 
 static struct route noop_route(const struct prefix *prefix, uint32_t ifindex)
 {

@@ -8,10 +8,13 @@
 
 #include "basics/error.h"
 #include "basics/prefix.h"
+#include "kernel/own_link.h"
 
 struct netlink;
 
 #define NOOP_LINK_NAME "nodecryptor0"
+
+extern const struct own_link noop_link;
 
 /*
  * Makes the link be there and up, with `PREFIX dev nodecryptor0 scope link protocol kernel` in the

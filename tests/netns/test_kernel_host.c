@@ -294,7 +294,7 @@ static bool noop_link_whole(struct netlink *nl, struct error *error)
         return true;
 }
 
-static void noop_link(void)
+static void noop_link_comes_and_goes(void)
 {
         const struct prefix route = prefix("192.168.77.0/24");
         struct error error = {};
@@ -472,7 +472,7 @@ static void wireguard_peers(void)
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {TEST(links), TEST(addresses), TEST(route_questions),
-                TEST(noop_link), TEST(wireguard), TEST(wireguard_peers)};
+                TEST(noop_link_comes_and_goes), TEST(wireguard), TEST(wireguard_peers)};
 
         return fixture_possible() ? test_main(argc, argv, tests, ARRAY_SIZE(tests)) : EXIT_SUCCESS;
 }

@@ -195,5 +195,21 @@ static void options_of_explain(void)
         check_verb("explain");
 }
 
+static void options_of_wait(void)
+{
+        check_verb("wait");
+}
+
+static void options_of_reload(void)
+{
+        check_verb("reload");
+}
+
+static void options_of_flush(void)
+{
+        check_verb("flush");
+}
+
 TEST_MAIN(TEST(options_of_the_daemon), TEST(keys_of_the_file), TEST(limits_of_the_file),
-        TEST(options_of_plan), TEST(options_of_explain))
+        TEST(options_of_plan), TEST(options_of_explain), TEST(options_of_wait),
+        TEST(options_of_reload), TEST(options_of_flush))
