@@ -6,6 +6,8 @@
     daemon.wait_ready()                  # READY=1 through NOTIFY_SOCKET
     daemon.status                        # the last STATUS=
     daemon.reload(); daemon.kill(); daemon.stop()
+
+With $NODECRYPTOR_CONFINED it runs as its unit would have it run: see confine.py.
 """
 
 import http.client
@@ -13,12 +15,15 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 from netns import wait_for
 from rtnetlink import quiet
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONFINED = "NODECRYPTOR_CONFINED" in os.environ
 HEALTH, METRICS = 8083, 8084
 GATHERED = 0.15                         # seconds; the daemon gathers news for at most 0.1
 
@@ -34,6 +39,14 @@ def build_folder():
 def program(name="nodecryptor"):
     part = {"nodecryptor": "daemon", "nodecryptorctl": "ctl"}[name]
     return os.path.join(build_folder(), "src", part, name)
+
+
+def confined(command, *folders):
+    """The command line that runs it in the unit's sandbox, when that is asked for."""
+    if not CONFINED:
+        return command
+    unit = os.path.join(build_folder(), "units", "nodecryptor.service")
+    return [sys.executable, f"{HERE}/confine.py", unit, *folders, "--", *command]
 
 
 def _value(value):
@@ -79,6 +92,10 @@ class Daemon:
         return [program(), "--config", self.config, "--state-directory", self.state,
                 "--kubeconfig", self.node.kubeconfig, *options]
 
+    def inside(self, command, *folders):
+        """A wrapper brings what the sandbox would not let it do."""
+        return [*self.wrapper, *command] if self.wrapper else confined(command, *folders)
+
     def start(self, *options, kubeconfig=True, environment=()):
         self.messages = []
         path = f"{self.node.folder}/notify"
@@ -89,6 +106,7 @@ class Daemon:
             self.notify.close()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(path)
+        os.chmod(path, 0o777)           # as systemd's own
         threading.Thread(target=self._receive, args=(self.notify, self.messages),
                          daemon=True).start()
         variables = {**os.environ, "NOTIFY_SOCKET": path, "ASAN_OPTIONS": "detect_leaks=1:verify_asan_link_order=0",
@@ -97,9 +115,13 @@ class Daemon:
         if not kubeconfig:
             place = command.index("--kubeconfig")
             del command[place:place + 2]
+        folders = [self.state]
+        if runtime := variables.get("RUNTIME_DIRECTORY"):
+            folders.append(runtime)
         with open(self.log_path, "ab") as log:
             self.seen = log.tell()
-            self.process = self.node.ns.spawn(*self.wrapper, *command, env=variables, stdout=log, stderr=log)
+            self.process = self.node.ns.spawn(*self.inside(command, *folders), env=variables,
+                                              stdout=log, stderr=log)
         return self
 
     @property

@@ -7,6 +7,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import daemon  # noqa: E402
 import suite  # noqa: E402
 import wireguard  # noqa: E402
 from daemon import Daemon, program  # noqa: E402
@@ -67,6 +68,12 @@ class Case:
             self.tap.note(answer)
 
 
+def host_status(pid):
+    """/proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
 def waiting(case):
     tap, node = case.tap, case.node
     case.fails(case.ctl("wait", "--enforcing", "--timeout", "1"), "not running",
@@ -112,6 +119,10 @@ def waiting_in_vain(case):
 
 def one_only(case):
     case.start_in_sync()
+    if daemon.CONFINED:
+        status = host_status(case.daemon.process.pid)
+        case.tap.equal([status[key] for key in ("CapEff", "CapBnd", "Seccomp", "NoNewPrivs")],
+                       ["0000000000001004"] * 2 + ["2", "1"], "it runs as the unit says")
     second = case.node.ns.spawn(
         *case.daemon.command(), env={**os.environ, "RUNTIME_DIRECTORY": case.folder},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

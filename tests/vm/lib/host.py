@@ -33,6 +33,7 @@ def install():
                              "."], capture_output=True, check=True).stdout
     subprocess.run(["tar", "-C", "/", "--keep-directory-symlink", "-xf", "-"], input=packed,
                    check=True)
+    run("systemd-sysusers", "nodecryptor.conf")
     run("systemctl", "daemon-reload")
 
 
@@ -97,7 +98,7 @@ class Monitor:
     PROBE = "31999"                     # a rule's priority
 
     def __init__(self):
-        self.process = subprocess.Popen(["ip", "-o", "monitor", "rule", "route"],
+        self.process = subprocess.Popen(["ip", "-N", "-o", "monitor", "rule", "route"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.text = ""
