@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import json
 import os
+import re
 import socket
 import struct
 import time
@@ -146,7 +147,8 @@ class Events:
 def routes_of(namespace, family, table):
     """`ip -d -j route show table TABLE` as a list; empty when there is no such table."""
     try:
-        return json.loads(namespace.ip(f"-{family} -d -j route show table {table}") or "[]")
+        return json.loads(numbered(namespace.ip(f"-{family} -d -j route show table {table}"))
+                          or "[]")
     except RuntimeError:
         return []
 
@@ -164,11 +166,27 @@ def quiet(namespace, seconds=0.3, limit=20):
         wait_for(still, limit, f"{namespace.name}: the kernel's rules and routes stay as they are")
 
 
+TABLE_NAMES = "/etc/iproute2/rt_tables.d/nodecryptor.conf"
+
+
+def numbered(text):
+    """The text of ip(8) with numbers for the tables that an installed package gives names."""
+    try:
+        with open(TABLE_NAMES, encoding="ascii") as file:
+            for line in file:
+                if line[0].isdigit():
+                    number, name = line.split()
+                    text = re.sub(rf"\b{name}(?![\w-])", number, text)
+    except FileNotFoundError:
+        pass
+    return text
+
+
 def dump(namespace, volatile=("cache", "expires")):
     """(rules, routes): every one of both families, but for the kernel's own table local."""
     rules, routes = [], []
     for family in (4, 6):
-        for line in namespace.ip(f"-{family} -d rule show").splitlines():
+        for line in numbered(namespace.ip(f"-{family} -d rule show")).splitlines():
             rules.append(f"{family} {' '.join(line.split())}")
         for route in routes_of(namespace, family, "all"):
             if route.get("table") != "local":
