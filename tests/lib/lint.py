@@ -47,7 +47,9 @@ def _python(repository, results):
 
 def _shell(repository, results):
     for path in _files(repository, "tests/demo", "tests/run", "tests/bench/run", "tests/lib/*.sh",
-                       ".ci/run", "tests/vm/build", "tests/vm/run", "tests/vm/guest/init"):
+                       ".ci/run", "tests/vm/build", "tests/vm/run", "tests/vm/guest/init",
+                       "debian/tests/service", "debian/*.prerm", "debian/*.postrm",
+                       "conf/completions/*.bash"):
         results.own("lint", f"bash -n {path}", *_call(["bash", "-n", path], repository))
 
 

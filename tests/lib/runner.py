@@ -19,7 +19,7 @@ import lint
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = "/usr/bin/python3"
-FOLDERS = ("kube", "netns", "bench", "vm")  # below tests/, with programs that print TAP
+FOLDERS = ("kube", "netns", "bench", "package", "vm")   # below tests/, with programs of TAP
 LIMIT, VM_LIMIT = 600, 1200             # seconds for one program
 # Builds kube-apiserver at its first run, which takes ten minutes: on demand only
 REAL_API_SERVER = ("kube/realserver", os.path.join(REPOSITORY, "tests/kube/realserver/run.py"))
@@ -175,13 +175,16 @@ class Run:
         variables = {**os.environ, "NODECRYPTOR_BUILD": build,
                      "ASAN_OPTIONS": "abort_on_error=1:disable_coredump=1",
                      "UBSAN_OPTIONS": "print_stacktrace=1"}
+        # The Debian package, built once for all that look at it
+        variables["NODECRYPTOR_PACKAGES"] = os.path.join(self.options.work, "packages")
         if self.options.fast:
             variables["NODECRYPTOR_FAST"] = "1"
         return variables
 
     def is_for_now(self, group, name):
-        """VMs take long: in a fast run only when they are asked for."""
-        return not self.options.fast or group != "vm" or name in self.options.suite
+        """VMs and packages take long: in a fast run only when they are asked for."""
+        return (not self.options.fast or group not in ("vm", "package") or
+                name in self.options.suite)
 
     def run_real_api_server(self):
         suite, path = REAL_API_SERVER
@@ -213,7 +216,7 @@ class Run:
         for group, name, path in self.programs():
             if self.wants(group, name) and self.is_for_now(group, name):
                 # A VM has no libraries for sanitizers
-                plain = group == "vm" or name in MEASURED and not self.options.fast
+                plain = group in ("vm", "package") or name in MEASURED and not self.options.fast
                 if not plain:
                     self.run_program(group, name, path, "sanitized")
                 if plain or (group == "netns" and not self.options.fast and

@@ -8,6 +8,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import daemon  # noqa: E402
+import paper  # noqa: E402
 import suite  # noqa: E402
 import wireguard  # noqa: E402
 from daemon import Daemon, program  # noqa: E402
@@ -155,10 +156,22 @@ def reloading(case):
     case.flush("--yes")                 # what a start from a snapshot leaves for a while
 
 
+def many_control_planes(case):
+    """So many control planes that their exemption is served by a table; our routes then."""
+    for number in range(20):
+        case.cluster.put(paper.node(number, control_plane=True))
+    case.daemon.wait(lambda: "goto" in " ".join(ours(case.node)[0]), 20, "a complement table")
+    quiet(case.node)
+    return ours(case.node)[1]
+
+
 def refusing(case):
     """What flush does not do."""
     tap = case.tap
     case.start_in_sync()
+    tables = {word for route in many_control_planes(case) for word in route.split()
+              if word.startswith("table=")}
+    tap.ok(len(tables) > 2, "flush: there are complement tables as well")
     before = case.host()
     with Events(case.node.ns) as events:
         status, output = case.flush()

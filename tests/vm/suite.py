@@ -20,7 +20,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [os.path.join(HERE, "lib"), os.path.join(REPOSITORY, "tests", "lib")]
+sys.path[:0] = [os.path.join(HERE, "lib"), os.path.join(REPOSITORY, "tests", "lib"),
+                os.path.join(REPOSITORY, "tests", "package")]
+import deb  # noqa: E402
 import tap as tap_module  # noqa: E402
 import tapstream  # noqa: E402
 
@@ -89,6 +91,25 @@ def stage_common(folder, built):
                 file.write(f"export {name}={os.environ[name]}\n")
 
 
+def run_as_root(root):
+    """A package as it was before the daemon had a user of its own."""
+    unit = f"{root}/lib/systemd/system/nodecryptor.service"
+    with open(unit, encoding="utf-8") as file:
+        lines = [line for line in file
+                 if not line.startswith(("User=", "Group=", "AmbientCapabilities="))]
+    with open(unit, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def stage_packages(folder, work):
+    """For the job `package`: this version, and an earlier one."""
+    os.makedirs(f"{folder}/packages")
+    built = deb.build(os.environ.get("NODECRYPTOR_PACKAGES") or f"{work}/packages")
+    shutil.copy(built, f"{folder}/packages/nodecryptor_new.deb")
+    deb.reversion(built, f"{folder}/packages", "0.0.9", run_as_root)
+    shutil.copytree(f"{REPOSITORY}/debian/tests", f"{folder}/debian-tests")
+
+
 class Boot(threading.Thread):
     """One VM with one job."""
 
@@ -100,6 +121,8 @@ class Boot(threading.Thread):
         self.process, self.text, self.status, self.seconds = None, "", None, 0
         shutil.copytree(f"{work}/common", self.job, symlinks=True)
         shutil.copytree(f"{HERE}/jobs/{name}", self.job, dirs_exist_ok=True)
+        if name == "package":
+            stage_packages(self.job, work)
 
     def run(self):
         with self.places:
