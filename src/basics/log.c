@@ -47,6 +47,21 @@ int log_get_level(void)
         return log_level;
 }
 
+void log_set_target(enum log_target target)
+{
+        log_to_journal = target == LOG_TARGET_JOURNAL;
+}
+
+enum log_target log_get_target(void)
+{
+        return log_to_journal ? LOG_TARGET_JOURNAL : LOG_TARGET_CONSOLE;
+}
+
+const char *log_get_program(void)
+{
+        return log_program;
+}
+
 static void write_stderr(const char *message)
 {
         fprintf(stderr, "%s: %s\n", log_program, message);

@@ -16,6 +16,27 @@ void log_init(const char *program);
 void log_set_level(int level);
 int log_get_level(void);
 
+enum log_target {
+        LOG_TARGET_CONSOLE, /* plain lines to stderr */
+        LOG_TARGET_JOURNAL, /* with fields, by the journal's own protocol */
+        LOG_TARGET_MAX,
+};
+
+/* As log_init() found stderr, unless set. */
+void log_set_target(enum log_target target);
+enum log_target log_get_target(void);
+/* What log_init() was told. */
+const char *log_get_program(void);
+
+/*
+ * The names that org.freedesktop.LogControl1(5) gives them: "emerg", "alert", "crit", "err",
+ * "warning", "notice", "info", "debug"; "console", "journal". Parsing: −EINVAL for other names.
+ */
+const char *log_level_name(int level);
+int log_level_parse(const char *name);
+const char *log_target_name(enum log_target target);
+int log_target_parse(const char *name);
+
 void log_write(int priority, const char *format, ...) _printf_(2, 3);
 
 /*
