@@ -10,13 +10,9 @@
 #include "config/config.h"
 #include "ctl/flow_arguments.h"
 #include "ctl/verbs.h"
-#include "kernel/noop_link.h"
-#include "kernel/sink_link.h"
+#include "kernel/policy_commands.h"
 #include "kube/node_list.h"
-#include "policy/compute.h"
-#include "policy/diff.h"
 #include "policy/findings.h"
-#include "policy/format.h"
 
 /* Any index serves: the commands name the device. */
 #define PLAN_IFINDEX 1
@@ -141,70 +137,7 @@ static int print_findings(const struct policy_input *input)
         return r;
 }
 
-static int print_step(const struct plan *plan, const struct step *step)
-{
-        bool is_rule = step->kind == STEP_ADD_RULE;
-        const char *interface = !is_rule && step->route.oif == PLAN_SINK
-                                        ? SINK_LINK_NAME
-                                        : plan->settings->interface;
-        uint8_t family = is_rule ? step->rule.family : step->route.family;
-        _cleanup_free_ char *arguments = NULL;
-        struct text_builder text = {};
-        int r;
-
-        if (is_rule)
-                rule_format(&step->rule, &text);
-        else
-                route_format(&step->route, interface, &text);
-        r = text_take(&text, &arguments);
-        if (r < 0)
-                return r;
-        printf("ip -%d %s %s\n", family == AF_INET6 ? 6 : 4, is_rule ? "rule add" : "route replace",
-                arguments);
-        return 0;
-}
-
-static int print_family(const struct plan *plan, const struct policy_input *input,
-        const struct fib *wanted, int family)
-{
-        const struct layout layout = policy_layout(input->settings);
-        const struct fib nothing = {};
-        struct steps steps = {};
-        int r = policy_diff(&layout, 1, family, &nothing, wanted, &steps);
-
-        for (size_t i = 0; r >= 0 && i < steps.n; i++)
-                r = print_step(plan, &steps.items[i]);
-        steps_deinit(&steps);
-        return r;
-}
-
-static void print_sink_link(const struct fib *wanted)
-{
-        for (size_t i = 0; i < wanted->n_routes; i++) {
-                if (!route_is_sink(&wanted->routes[i]))
-                        continue;
-                printf("ip link add " SINK_LINK_NAME " type %s\n"
-                       "ip link set " SINK_LINK_NAME " addrgenmode none arp off\n"
-                       "ip link set " SINK_LINK_NAME " alias " OWN_LINK_ALIAS " up\n",
-                        sink_link.kinds[0]);
-                return;
-        }
-}
-
-static int print_noop_route(const struct settings *settings)
-{
-        char text[PREFIX_TEXT_MAX];
-
-        if (settings->noop_route.address.family == 0)
-                return 0;
-        printf("ip link add nodecryptor0 type dummy\n"
-               "ip link set nodecryptor0 alias nodecryptor up\n"
-               "ip route replace %s dev nodecryptor0 scope link protocol kernel\n",
-                prefix_format(&settings->noop_route, text));
-        return 0;
-}
-
-static int print_plan(struct plan *plan)
+static int print_plan(const struct plan *plan)
 {
         const struct policy_input input = {
                 .settings = plan->settings,
@@ -213,20 +146,18 @@ static int print_plan(struct plan *plan)
                 .device = &plan->device,
                 .endpoint = &plan->endpoint,
         };
-        struct fib wanted = {};
-        int r = policy_compute(&input, &wanted);
+        struct text_builder builder = {};
+        _cleanup_free_ char *commands = NULL;
+        int r = policy_commands(&input, &builder), taken = text_take(&builder, &commands);
 
         if (r >= 0)
+                r = taken;
+        if (r >= 0)
                 r = print_findings(&input);
-        if (r >= 0)
-                print_sink_link(&wanted);
-        for (int i = 0; r >= 0 && i < FAMILY_MAX; i++)
-                r = print_family(plan, &input, &wanted, family_from_index((enum family_index)i));
-        if (r >= 0)
-                r = print_noop_route(plan->settings);
-        fib_deinit(&wanted);
         if (r < 0)
                 log_error("%s", strerror(-r));
+        else
+                fputs(commands, stdout);
         return r;
 }
 

@@ -2,36 +2,17 @@
 """`nodecryptorctl plan` and the daemon agree: its commands, run in a fresh namespace, make what the
 daemon made on the node."""
 
-import json
 import os
-import subprocess
 import sys
 import types
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import daemon  # noqa: E402
 import suite  # noqa: E402
 from netns import Namespace  # noqa: E402
+from plans import node_list, plan  # noqa: E402
 
 TUNNEL = "cilium_wg0"
 SINK = "lo-nodecryptor"
-
-
-def write_nodes(cluster, path):
-    """As `kubectl get ciliumnodes -o json` does."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({"apiVersion": "v1", "kind": "List", "items": cluster.objects()}, file)
-
-
-def plan(node, nodes, *options, check=True):
-    """Its output; no root and no daemon needed: it runs as nobody."""
-    result = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", daemon.program("nodecryptorctl"),
-         "plan", "--nodes", nodes, "--node-name", node.name, *options],
-        capture_output=True, text=True, check=False)
-    if check and result.returncode != 0:
-        raise RuntimeError(result.stderr)
-    return result.stdout if check else result
 
 
 def replay(node, commands):
@@ -89,9 +70,7 @@ def run(tap):
         cluster.command("patch", name=node.name, patch={"metadata": {"labels": {"zone": "a"}}})
     suite.start_daemons(cluster, protect=["10.244.0.0/16"], exclude=["10.244.99.0/24"],
                         exemptions=[exemption])
-    nodes = os.path.join(cluster.nodes[0].folder, "nodes.json")
-    write_nodes(cluster, nodes)
-    os.chmod(os.path.dirname(nodes), 0o755)
+    nodes = node_list(cluster)
     for node in cluster.nodes:
         agree(tap, node, nodes)
         loosened(tap, node, nodes)
