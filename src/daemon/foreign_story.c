@@ -1,6 +1,7 @@
 #include "daemon/foreign_story.h"
 
 #include <inttypes.h>
+#include <time.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ static void describe(const struct foreign_change *change, struct status *status,
                 text_append(&object, "route ");
                 route_format(&change->route, NULL, &object);
         }
+        status->last_foreign_change_at = (uint64_t)time(NULL);
         STATUS_PRINT(status->last_foreign_change, "%s %s by %s", object.failed ? "?" : object.text,
                 change->deleted ? "deleted" : "added", who);
         text_deinit(&object);

@@ -10,7 +10,9 @@
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-        reload(userdata);
+        struct error error = {};
+
+        (void)reload(userdata, &error); /* it is logged */
         return 0;
 }
 
@@ -133,6 +135,7 @@ int manager_new(const struct options *options, struct settings *settings, struct
         }
         m->options = options;
         m->settings = settings;
+        m->configured_mode = settings->mode;
         story_init(&m->story, settings);
         r = set_up_loop(m);
         if (r >= 0)
@@ -148,6 +151,9 @@ int manager_new(const struct options *options, struct settings *settings, struct
                 return r;
         reconcile_run(m);
         listen_endpoints(m);
+        r = bus_events_init(m);
+        if (r < 0)
+                return error_set(error, r, "event loop: %s", strerror(-r));
         r = api_events_init(m, error);
         if (r < 0)
                 return r;
@@ -159,6 +165,7 @@ struct manager *manager_free(struct manager *m)
 {
         kube_client_free(m->kube);
         monitor_free(m->monitor);
+        bus_free(m->bus);
         endpoints_free(m->endpoints);
         notify_free(m->notify);
         runtime_state_free(m->runtime);

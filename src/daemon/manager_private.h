@@ -1,6 +1,7 @@
 /*
  * The manager's inside, shared by the files that make it up: schedule.c (when to reconcile, and the
- * run itself), kernel_events.c, api_events.c, reload.c, and manager.c (setting up, taking down).
+ * run itself), kernel_events.c, api_events.c, bus_events.c, reload.c, and manager.c (setting up,
+ * taking down).
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include "kernel/wireguard.h"
 #include "kube/client.h"
 #include "policy/carriage.h"
+#include "service/bus.h"
 #include "service/endpoints.h"
 #include "service/notify.h"
 #include "service/runtime_state.h"
@@ -54,6 +56,7 @@ struct manager {
         struct notify *notify;
         struct runtime_state *runtime;
         struct endpoints *endpoints;
+        struct bus *bus;
         struct backoff backoff;
 
         sd_event_source *reconcile; /* "now", once */
@@ -71,6 +74,8 @@ struct manager {
         uint64_t ran_at;       /* CLOCK_MONOTONIC in µs, of the last run */
         uint64_t repairs_from; /* the second in which repairs are counted */
         unsigned repairs;
+        enum mode configured_mode; /* settings->mode is another one when it was requested */
+        bool mode_requested;
         bool ready;          /* the service manager was told */
         bool endpoint_local; /* this host held an address of the API endpoint when last looked */
 };
@@ -98,6 +103,8 @@ void watch_for_peace(struct manager *m);
 uint64_t monotonic_usec(void);
 /* Everything, right here. */
 void reconcile_run(struct manager *m);
+/* What a reconcile works on now; borrowed. */
+struct reconcile_input reconcile_input_now(const struct manager *m);
 /*
  * At each event of the watch, and when its state changes: one that goes on from a snapshot's
  * version brings what was missed since, and nothing says when that is all. Until it has been quiet
@@ -109,7 +116,7 @@ void schedule_save(struct manager *m);
 void save_now(struct manager *m);
 /* The API server was heard: in the status from now on, and as old as it is. */
 void note_contact(struct manager *m);
-/* STATUS= for the service manager; at the latest with each rescan, every minute. */
+/* For the service manager and the bus; at the latest with each rescan, every minute. */
 void publish_status(struct manager *m);
 /* False: a reconcile is due and has not run for too long. The watchdog and /healthz ask. */
 bool making_progress(void *userdata);
@@ -134,5 +141,17 @@ int api_events_configure(struct manager *m);
 
 /* Listens where the settings say; what does not work is logged and stands in the status. */
 void listen_endpoints(struct manager *m);
-/* SIGHUP: reads the configuration again; a bad one changes nothing. */
-void reload(struct manager *m);
+/*
+ * Reads the configuration again and puts it in force; a bad one changes nothing and is said in
+ * *error. A mode that was requested stays until the daemon ends. Negative errno.
+ */
+int reload(struct manager *m, struct error *error);
+/* Another mode than the configured one, until the daemon ends; or the configured one again. */
+void set_mode(struct manager *m, enum mode mode);
+
+/* bus_events.c: the D-Bus service, wired. Negative errno. */
+int bus_events_init(struct manager *m);
+
+/* peer_views.c: each other node as the outside is told of it; see struct bus_handlers. */
+int peer_views_tell(
+        void *userdata, int (*take)(void *context, const struct peer_view *peer), void *context);

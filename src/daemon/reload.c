@@ -1,5 +1,5 @@
 /*
- * Taking a configuration in force, at start and at SIGHUP.
+ * Taking a configuration in force, at start and when told to; changing the mode.
  */
 #include <string.h>
 
@@ -28,9 +28,14 @@ static void put_in_force(struct manager *m, struct settings *settings)
         bool other_client = !text_equal(m->settings->kubeconfig, settings->kubeconfig);
         struct error error = {};
 
+        m->configured_mode = settings->mode;
+        if (m->mode_requested)
+                settings->mode = m->settings->mode;
+        m->mode_requested = settings->mode != m->configured_mode;
         settings_free(m->settings);
         m->settings = settings;
         story_settings(&m->story, settings);
+        m->story.status.mode_overridden = m->mode_requested;
         listen_endpoints(m);
         if (other_client) {
                 m->kube = kube_client_free(m->kube);
@@ -44,19 +49,36 @@ static void put_in_force(struct manager *m, struct settings *settings)
         log_event(LOG_NOTICE, MESSAGE_CONFIGURATION, NULL, "configuration reloaded");
 }
 
-void reload(struct manager *m)
+int reload(struct manager *m, struct error *error)
 {
         struct settings *settings = NULL;
-        struct error error = {};
+        int r;
 
         notify_reloading(m->notify);
-        if (config_load(m->options, &settings, &error) < 0)
+        r = config_load(m->options, &settings, error);
+        if (r < 0)
                 log_event(LOG_ERR, MESSAGE_CONFIGURATION, NULL,
-                        "configuration refused, the one in force stays: %s", error.text);
+                        "configuration refused, the one in force stays: %s", error->text);
         else
                 put_in_force(m, settings);
         /* Before the run, which publishes it: when it can be read the policy is in force. */
-        runtime_state_reloaded(m->runtime, error.code != 0 ? error.text : NULL);
+        runtime_state_reloaded(m->runtime, r < 0 ? error->text : NULL);
         reconcile_run(m);
         notify_ready(m->notify);
+        return r < 0 ? r : 0;
+}
+
+void set_mode(struct manager *m, enum mode mode)
+{
+        bool overridden = mode != m->configured_mode;
+
+        if (mode != m->settings->mode)
+                log_event(LOG_NOTICE, MESSAGE_CONFIGURATION, NULL, "mode \"%s\" on request%s",
+                        mode == MODE_OBSERVE ? "observe" : "enforce",
+                        overridden ? ", until the daemon ends" : "");
+        m->mode_requested = overridden;
+        m->settings->mode = mode;
+        story_settings(&m->story, m->settings);
+        m->story.status.mode_overridden = overridden;
+        reconcile_run(m);
 }

@@ -140,6 +140,7 @@ void publish_status(struct manager *m)
         if (text_take(&line, &text) >= 0)
                 notify_status(m->notify, text);
         story_runtime_state(&m->story, runtime_state_write(m->runtime, &m->story.status));
+        bus_changed(m->bus);
 }
 
 void schedule_save(struct manager *m)
@@ -198,7 +199,7 @@ static void follow_endpoint(struct manager *m, bool endpoint_local)
                 kube_client_resync(m->kube);
 }
 
-static struct reconcile_input reconcile_input(const struct manager *m)
+struct reconcile_input reconcile_input_now(const struct manager *m)
 {
         return (struct reconcile_input){
                 .settings = m->settings,
@@ -227,7 +228,7 @@ static void ran(struct manager *m, struct reconcile_result *result, int code, ui
 
 static bool run_partial(struct manager *m, struct reconcile_result *result)
 {
-        const struct reconcile_input input = reconcile_input(m);
+        const struct reconcile_input input = reconcile_input_now(m);
         uint64_t begin = monotonic_usec();
 
         if (!reconciler_run_partial(
@@ -243,7 +244,7 @@ static bool run_partial(struct manager *m, struct reconcile_result *result)
 
 static void run_whole(struct manager *m, struct reconcile_result *result)
 {
-        const struct reconcile_input input = reconcile_input(m);
+        const struct reconcile_input input = reconcile_input_now(m);
         uint64_t begin = monotonic_usec();
         int r;
 

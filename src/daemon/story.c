@@ -153,6 +153,7 @@ static void fill_device(struct story *story, const struct reconcile_result *resu
 
         device->present = result->link.ifindex != 0;
         device->up = result->device_usable;
+        device->mtu = result->link.mtu;
         device->mark = result->mark;
         device->mark_known = result->mark_known;
 }
@@ -211,6 +212,8 @@ void story_reconciled(struct story *story, const struct settings *settings,
         status->node_known = result->is_known;
         status->control_plane = result->is_control_plane;
         status->in_sync = result->in_sync;
+        if (result->in_sync)
+                status->last_sync = now();
         status->knowledge = knowledge->source;
         status->snapshot_saved = knowledge->saved_at;
         status->last_reconcile_usec = duration_usec;

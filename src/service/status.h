@@ -48,6 +48,7 @@ struct status_device {
         char name[16]; /* IFNAMSIZ */
         bool present;
         bool up;
+        uint32_t mtu; /* bytes; 0: not present */
         uint32_t mark;
         bool mark_known; /* read from the device, not assumed */
 };
@@ -83,6 +84,8 @@ struct status {
         uint64_t generation;          /* policy changes applied */
         bool in_sync;                 /* the kernel, read back, holds all that is wanted */
         bool observe_only;            /* mode "observe" */
+        bool mode_overridden;         /* not the configured mode: until the daemon ends */
+        uint64_t last_sync;           /* unix time, s: when the kernel was last seen to hold it */
         char node_name[STATUS_NAME_MAX];
         bool node_known; /* there is an object for this node: the role below is known */
         bool control_plane;
@@ -97,7 +100,8 @@ struct status {
         uint64_t last_reconcile_usec; /* how long the last one took */
         uint64_t last_delay_usec;     /* from the first reason for one to its last write */
         struct status_totals totals;
-        char last_foreign_change[STATUS_TEXT_MAX];
+        char last_foreign_change[STATUS_TEXT_MAX]; /* what, and by whom; repaired */
+        uint64_t last_foreign_change_at;           /* unix time, s; 0: never */
         char fight[STATUS_TEXT_MAX];         /* who takes ours away again and again; "": nobody */
         char health_error[STATUS_TEXT_MAX];  /* why the health endpoint does not listen */
         char metrics_error[STATUS_TEXT_MAX]; /* why the metrics endpoint does not listen */
