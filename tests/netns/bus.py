@@ -4,7 +4,9 @@ there; who may."""
 
 import concurrent.futures
 import os
+import re
 import sys
+import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import netns  # noqa: E402
@@ -69,6 +71,55 @@ def says(tap, node):
               plan(node, node_list(node.cluster), "--api-endpoint", node.server,
                    "--config", node.daemon.config),
               f"the policy ({len(commands)} commands) is what `nodecryptorctl plan` prints")
+
+
+def interface(path, name):
+    """Of the program's introspection: {property: (type, access, announced)}, {method: signature}."""
+    text = netns.run("busctl", "--system", "introspect", "--xml-interface", systembus.NAME, path)
+    found = [one for one in xml.etree.ElementTree.fromstring(text) if one.get("name") == name]
+    if len(found) != 1:
+        raise RuntimeError(f"{path}: {name} {len(found)} times")
+    emits = {"true": "announced", "false": "silent"}
+    properties_, methods = {}, {}
+    for item in found[0]:
+        if item.tag == "property":
+            note = {one.get("name").rpartition(".")[2]: one.get("value") for one in item}
+            word = note.get("EmitsChangedSignal", "true")
+            properties_[item.get("name")] = (item.get("type"), item.get("access"),
+                                             emits.get(word, word))
+        elif item.tag == "method":
+            arguments = {"in": [], "out": []}
+            for one in item.findall("arg"):
+                arguments[one.get("direction")].append(f"{one.get('type')} {one.get('name')}")
+            methods[item.get("name")] = (", ".join(arguments["in"]),
+                                         ", ".join(arguments["out"]) or "nothing")
+    return properties_, methods
+
+
+def manual(tap):
+    """org.nodecryptor1(5) says what the program's introspection says."""
+    with open(os.path.join(systembus.REPOSITORY, "man/org.nodecryptor1.5"), encoding="utf-8") as file:
+        page = file.read().replace("\\-", "-")
+    manager, log, = page.split('.SH "OBJECT /org/freedesktop/LogControl1"')
+    main, peer = manager.split('.SS "A peer"')
+    seen, methods = interface(systembus.PATH, systembus.INTERFACE)
+    told = {name: (kind, "read", announced) for kind, name, announced in
+            re.findall(r"^\.TP\n\.B (\S+) (\w+) (const|announced|silent)$", main, re.M)}
+    tap.equal(told, seen, f"the manual names the {len(seen)} properties as they are")
+    told = {name: (arguments, results) for name, arguments, results in
+            re.findall(r"^\.TP\n\.B (\w+)\((.*)\) -> (.*)$", main, re.M)}
+    tap.equal(told, methods, f"and the {len(methods)} methods")
+    error, answer = systembus.busctl("call", systembus.NAME, systembus.PATH, systembus.INTERFACE,
+                                     "ListPeers")
+    keys = {name: value["type"] for name, value in answer["data"][0][0].items()}
+    told = {name: kind for kind, name in re.findall(r"^\.TP\n\.B (\S+) (\w+)$", peer, re.M)}
+    tap.equal((error, told), (None, keys), "and what a peer has")
+    seen = interface(systembus.LOG_PATH, systembus.LOG_INTERFACE)[0]
+    told = {name: kind for kind, name in re.findall(r"^\.TP\n\.B (\S+) (\w+)$", log, re.M)}
+    tap.equal((told, {name: one[1] for name, one in seen.items()}),
+              ({name: one[0] for name, one in seen.items()},
+               {"LogLevel": "readwrite", "LogTarget": "readwrite", "SyslogIdentifier": "read"}),
+              "and LogControl1's")
 
 
 def changed(signals, seconds, **wanted):
@@ -275,6 +326,7 @@ def run(tap):
     bus = SystemBus(node.folder)
     comes_late(tap, node, bus)
     says(tap, node)
+    manual(tap)
     signals(tap, node)
     reloads(tap, node)
     modes(tap, node)
