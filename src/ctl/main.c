@@ -12,6 +12,11 @@ static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
 } verbs[] = {
+        {"status", verb_status},
+        {"peers", verb_peers},
+        {"resync", verb_resync},
+        {"observe", verb_observe},
+        {"enforce", verb_enforce},
         {"plan", verb_plan},
         {"explain", verb_explain},
         {"wait", verb_wait},
@@ -22,6 +27,19 @@ static const struct {
 static void print_help(FILE *stream)
 {
         fputs("Usage: nodecryptorctl VERB [OPTION...]\n"
+              "\n"
+              "  status\n"
+              "        What the daemon does now, and what to do about it.\n"
+              "        --json                   every property, as org.nodecryptor1(5) has it\n"
+              "        --config FILE            while the daemon is away: where its policy lies\n"
+              "        --state-directory DIR    while it is away: where its snapshot is\n"
+              "\n"
+              "  peers\n"
+              "        The other nodes, and what WireGuard does with what is steered to them.\n"
+              "        --json\n"
+              "\n"
+              "  resync                         Read the kernel and the API again\n"
+              "  observe, enforce               Change the mode until the daemon ends\n"
               "\n"
               "  plan --nodes FILE --node-name NAME\n"
               "        Print the policy as ip commands, without daemon or root. FILE is what\n"
@@ -62,8 +80,9 @@ static void print_help(FILE *stream)
               "\n"
               "  --help, --version\n"
               "\n"
-              "Exit status: 0 done (explain: kernel and policy agree), 1 they disagree, it is\n"
-              "not so in time, or it failed, 2 wrong usage or configuration.\n",
+              "Exit status: 0 done (status: enforcing or observing, explain: kernel and policy\n"
+              "agree), 1 not so, not so in time, or it failed, 2 wrong usage or configuration,\n"
+              "3 the daemon cannot be asked.\n",
                 stream);
 }
 

@@ -4,10 +4,17 @@
  */
 #pragma once
 
+/* Every exit status there is, besides EXIT_SUCCESS (0) and EXIT_FAILURE (1). */
 #define EXIT_AGREE    0
 #define EXIT_DISAGREE 1
-#define EXIT_USAGE    2
+#define EXIT_USAGE    2 /* also: the configuration was refused */
+#define EXIT_AWAY     3 /* the daemon cannot be asked */
 
+int verb_status(int argc, char **argv);
+int verb_peers(int argc, char **argv);
+int verb_resync(int argc, char **argv);
+int verb_observe(int argc, char **argv);
+int verb_enforce(int argc, char **argv);
 int verb_plan(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_wait(int argc, char **argv);

@@ -185,6 +185,16 @@ static void check_verb(const char *verb)
         CHECK_INT(found, wanted);
 }
 
+static void options_of_status(void)
+{
+        check_verb("status");
+}
+
+static void options_of_peers(void)
+{
+        check_verb("peers");
+}
+
 static void options_of_plan(void)
 {
         check_verb("plan");
@@ -211,5 +221,6 @@ static void options_of_flush(void)
 }
 
 TEST_MAIN(TEST(options_of_the_daemon), TEST(keys_of_the_file), TEST(limits_of_the_file),
-        TEST(options_of_plan), TEST(options_of_explain), TEST(options_of_wait),
-        TEST(options_of_reload), TEST(options_of_flush))
+        TEST(options_of_status), TEST(options_of_peers), TEST(options_of_plan),
+        TEST(options_of_explain), TEST(options_of_wait), TEST(options_of_reload),
+        TEST(options_of_flush))
