@@ -5,6 +5,7 @@ there; who may."""
 import concurrent.futures
 import os
 import re
+import signal
 import sys
 import xml.etree.ElementTree
 
@@ -281,6 +282,9 @@ def hangs(tap, node, bus):
     node.ns.ip(f"-4 {RULE}")
     wait_repaired(node, "a rule deleted while the bus hangs")
     tap.equal(node.daemon.get("/readyz")[0], 200, "a bus that hangs holds nothing up")
+    bus.thaw()
+    hangs_over_calls(tap, node, bus)
+    bus.freeze()
     node.daemon.stop(5)
     tap.ok(True, "not the daemon's end")
     node.daemon.start().wait_ready(5)
@@ -291,6 +295,23 @@ def hangs(tap, node, bus):
     bus.thaw()
     systembus.wait_named(60)
     tap.ok(True, "it goes on: the name is taken")
+
+
+def hangs_over_calls(tap, node, bus):
+    """It hands calls over and then does not say who calls."""
+    node.daemon.signal(signal.SIGSTOP)
+    before = len(systembus.names())
+    for _ in range(40):
+        netns.run("dbus-send", "--system", "--type=method_call", f"--dest={systembus.NAME}",
+                  systembus.PATH, f"{systembus.INTERFACE}.Resync")
+    netns.wait_for(lambda: len(systembus.names()) <= before, 10, "the callers have gone")
+    bus.freeze()
+    node.daemon.signal(signal.SIGCONT)
+    node.ns.ip(f"-4 {RULE}")
+    wait_repaired(node, "a rule deleted while calls wait for the bus")
+    tap.equal(node.daemon.get("/readyz")[0], 200, "calls that wait for the bus hold nothing up")
+    bus.thaw()
+    tap.equal(call("Resync")[0], "", "it goes on: calls are answered")
 
 
 def refuses(tap, node, bus):
