@@ -6,6 +6,7 @@
 #include "basics/log.h"
 #include "basics/message_id.h"
 #include "daemon/manager_private.h"
+#include "daemon/policy_text.h"
 
 static const char *on_findings(void *userdata)
 {
@@ -56,7 +57,7 @@ static int on_policy(void *userdata, struct text_builder *builder)
         const struct reconcile_input input = reconcile_input_now(m);
         struct error error = {};
 
-        return reconciler_commands(&m->reconciler, &input, builder, &error);
+        return policy_text(&m->reconciler, &input, builder, &error);
 }
 
 static void on_state(void *userdata, enum bus_state state, const struct error *error)

@@ -9,7 +9,6 @@
 #include "kernel/fib_apply.h"
 #include "kernel/fib_read.h"
 #include "kernel/noop_link.h"
-#include "kernel/policy_commands.h"
 #include "kernel/wireguard.h"
 #include "policy/compute.h"
 #include "policy/diff.h"
@@ -460,7 +459,9 @@ static int run_all(struct run *run)
         if (run->input->settings->mode == MODE_ENFORCE)
                 standing_reopen(&run->before, run->reconciler->route, run->input, &run->device,
                         run->result);
-        run->reconciler->sink = run->device.sink;
+        run->reconciler->device = run->device;
+        run->reconciler->device.local = NULL;
+        run->reconciler->device.n_local = 0;
         r = read_kernel(run);
         computed = compute(run); /* also of a kernel that cannot be read there is much to tell */
         if (computed < 0)
@@ -490,26 +491,4 @@ int reconciler_run(struct reconciler *reconciler, const struct reconcile_input *
         fib_deinit(&run.actual);
         free(run.local);
         return r < 0 ? r : 0;
-}
-
-int reconciler_commands(struct reconciler *reconciler, const struct reconcile_input *input,
-        struct text_builder *builder, struct error *error)
-{
-        struct reconcile_result result = {};
-        struct run run = {.reconciler = reconciler, .input = input, .result = &result};
-        int r = read_device(&run);
-
-        if (r < 0) {
-                *error = result.error;
-        } else {
-                const struct policy_input of_policy = policy_input(&run);
-
-                run.device.sink = reconciler->sink;
-                r = policy_commands(&of_policy, builder);
-                if (r < 0)
-                        (void)error_set(error, r, "out of memory");
-        }
-        reconcile_result_deinit(&result);
-        free(run.local);
-        return r;
 }

@@ -80,7 +80,7 @@ struct reconciler {
         struct layout_record record;
         char *record_path;
         struct reverse_path reverse_path;
-        uint32_t sink; /* index of the link that the last whole run made use of; 0: none */
+        struct device device; /* as the last whole run saw it; without the host's addresses */
         struct standing standing;
 };
 
@@ -108,10 +108,6 @@ bool reconciler_run_partial(struct reconciler *reconciler, const struct reconcil
         struct reconcile_result *ret);
 /* True when rp_filter of the host's links is not what the last run found. */
 bool reconciler_rp_filter_changed(const struct reconciler *reconciler);
-/* Appends the policy that a run would bring about as ip(8) commands (kernel/policy_commands.h).
- * Writes nothing. Negative errno with words. */
-int reconciler_commands(struct reconciler *reconciler, const struct reconcile_input *input,
-        struct text_builder *builder, struct error *error);
 void reconcile_result_deinit(struct reconcile_result *result);
 
 /* The layouts that are ours now: that of the settings first, then the earlier ones. */
