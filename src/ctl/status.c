@@ -110,6 +110,24 @@ static void add_device(struct table *table, json_object *status)
                 up ? "up" : "cannot be used", status_number(status, "DeviceMTU"),
                 status_number(status, "DeviceMark"),
                 status_is(status, "DeviceMarkKnown") ? "" : " (assumed)");
+        if (*status_text(status, "DeviceKey")) {
+                add_label(table, "");
+                table_add(table, COLOUR_NONE, "public key %s", status_text(status, "DeviceKey"));
+        }
+        add_label(table, "Peers");
+        if (!status_is(status, "PeersKnown"))
+                table_add(table, COLOUR_DIM, "not known: only a device of the kernel can be asked");
+        else
+                table_add(table, COLOUR_NONE,
+                        "%" PRIu64 ", %" PRIu64 " of them of no CiliumNode; nodes: %" PRIu64
+                        " carried, %" PRIu64 " missing, %" PRIu64 " mismatched, %" PRIu64
+                        " stale, %" PRIu64 " undecided",
+                        status_number(status, "Peers"), status_number(status, "PeersUnknown"),
+                        status_number(status, "NodesCarried"),
+                        status_number(status, "NodesMissing"),
+                        status_number(status, "NodesMismatched"),
+                        status_number(status, "NodesStale"),
+                        status_number(status, "NodesUndecided"));
 }
 
 static void add_repair(struct table *table, json_object *status, uint64_t now)

@@ -99,6 +99,18 @@ static void look_at_knowledge(struct warnings *w)
                         status_number(w->status, "BadObjects"));
 }
 
+static void look_at_peers(struct warnings *w)
+{
+        const char *problems = status_text(w->status, "PeerProblems");
+
+        if (*problems)
+                add(w,
+                        "nodecryptorctl peers; is Cilium's agent well, here and there? "
+                        "(`cilium-dbg "
+                        "encrypt status`)",
+                        "what is steered to nodes is refused or not answered: %s", problems);
+}
+
 static void look_at_findings(struct warnings *w)
 {
         json_object *findings;
@@ -130,6 +142,7 @@ int warnings_find(json_object *status, uint64_t now, json_object **ret)
         look_at_state(&w);
         look_at_device(&w);
         look_at_knowledge(&w);
+        look_at_peers(&w);
         look_at_findings(&w);
         look_at_endpoints(&w);
         if (w.failed) {

@@ -34,9 +34,10 @@ struct peers {
         struct carriage table;   /* the last whole one */
         bool known;              /* that there is one */
         uint32_t ifindex;
-        uint32_t mark; /* as the reading found it */
-        char *self;    /* our node's name; NULL: not in the cluster */
-        uint32_t due;  /* CLOCK_BOOTTIME in s: when to read next */
+        uint32_t mark;                   /* as the reading found it */
+        char own_key[PEER_KEY_TEXT_MAX]; /* the same; "": it has none */
+        char *self;                      /* our node's name; NULL: not in the cluster */
+        uint32_t due;                    /* CLOCK_BOOTTIME in s: when to read next */
         uint32_t begun;
         unsigned attempts;
         bool again; /* something happened while it was read */
@@ -152,6 +153,9 @@ void set_mode(struct manager *m, enum mode mode);
 /* bus_events.c: the D-Bus service, wired. Negative errno. */
 int bus_events_init(struct manager *m);
 
-/* peer_views.c: each other node as the outside is told of it; see struct bus_handlers. */
+/*
+ * peer_views.c: each other node as the outside is told of it, with what is known of the device's
+ * peers; see struct bus_handlers. Reads settings, knowledge and peers of the manager.
+ */
 int peer_views_tell(
         void *userdata, int (*take)(void *context, const struct peer_view *peer), void *context);

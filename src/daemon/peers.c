@@ -44,6 +44,7 @@ static void forget(struct manager *m)
         peers->attempts = 0;
         if (peers->known)
                 story_peers(&m->story, NULL);
+        m->story.status.device.key[0] = '\0';
         peers->known = false;
 }
 
@@ -65,6 +66,14 @@ static int take_mark(uint32_t mark, void *userdata)
         struct manager *m = userdata;
 
         m->peers.mark = mark;
+        return 0;
+}
+
+static int take_own_key(const uint8_t key[PEER_KEY_SIZE], void *userdata)
+{
+        struct manager *m = userdata;
+
+        peer_key_format(key, m->peers.own_key);
         return 0;
 }
 
@@ -101,6 +110,7 @@ static int take_table(struct manager *m)
         carriage_count(&peers->table, &counts);
         peers->due = now + (counts.undecided > 0 ? TICK_SEC : PERIOD_SEC);
         story_peers(&m->story, &peers->table);
+        STATUS_PRINT(m->story.status.device.key, "%s", peers->own_key);
         publish_status(m);
         return 0;
 }
@@ -147,6 +157,7 @@ static void start_reading(struct manager *m)
                 peers->self ? cluster_find(m->knowledge.cluster, peers->self) : NULL;
         const struct wireguard_sink sink = {
                 .mark = take_mark,
+                .own_key = take_own_key,
                 .peer = take_peer,
                 .allowed_ip = take_allowed_ip,
                 .userdata = m,
@@ -158,6 +169,7 @@ static void start_reading(struct manager *m)
         peers->begun = now_sec();
         peers->due = peers->begun + TICK_SEC; /* it must be over by then */
         peers->mark = m->story.mark;
+        peers->own_key[0] = '\0';
         r = carriage_begin(&peers->reading, m->settings, m->knowledge.cluster, self);
         if (r >= 0)
                 r = wireguard_reader_new(

@@ -184,6 +184,15 @@ static int tell_peers(struct wireguard_decoder *decoder, const struct nlattr *ne
         return 0;
 }
 
+static int tell_own_key(struct wireguard_decoder *decoder, const struct nlattr *attribute)
+{
+        const struct wireguard_sink *sink = &decoder->sink;
+
+        if (!sink->own_key || mnl_attr_get_payload_len(attribute) != PEER_KEY_SIZE)
+                return 0;
+        return sink->own_key(mnl_attr_get_payload(attribute), sink->userdata);
+}
+
 int wireguard_decode(struct wireguard_decoder *decoder, const struct nlmsghdr *message)
 {
         const struct nlattr *attribute;
@@ -195,6 +204,8 @@ int wireguard_decode(struct wireguard_decoder *decoder, const struct nlmsghdr *m
         {
                 if (mnl_attr_get_type(attribute) == WGDEVICE_A_FWMARK)
                         r = tell_mark(decoder, attribute);
+                else if (mnl_attr_get_type(attribute) == WGDEVICE_A_PUBLIC_KEY)
+                        r = tell_own_key(decoder, attribute);
                 else if (mnl_attr_get_type(attribute) == WGDEVICE_A_PEERS)
                         r = tell_peers(decoder, attribute);
                 if (r < 0)

@@ -12,11 +12,13 @@
 struct nlmsghdr;
 
 /*
- * Who is told what a dump says, in its order: the device's mark once, then each peer, followed by
- * the prefixes that it carries (AllowedIPs). Each may be NULL; a negative return ends the message.
+ * Who is told what a dump says, in its order: the device's mark and its own key once, then each
+ * peer, followed by the prefixes that it carries (AllowedIPs). Each may be NULL; a negative return
+ * ends the message.
  */
 struct wireguard_sink {
         int (*mark)(uint32_t mark, void *userdata);
+        int (*own_key)(const uint8_t key[PEER_KEY_SIZE], void *userdata); /* public; once, if any */
         int (*peer)(const struct peer *peer, void *userdata);
         int (*allowed_ip)(const struct prefix *prefix, void *userdata);
         void *userdata;

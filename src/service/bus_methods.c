@@ -121,9 +121,10 @@ static int append_peer(void *context, const struct peer_view *peer)
                         peer->carriage, "Key", "s", peer->key, "NodeKey", "s", peer->node_key,
                         "Endpoint", "s", peer->endpoint);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "LastHandshake", "t",
-                        peer->handshake, "ReceivedBytes", "t", peer->received_bytes, "SentBytes",
-                        "t", peer->sent_bytes);
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "PodPrefixesCarried", "t",
+                        peer->pod_prefixes_carried, "LastHandshake", "t", peer->handshake,
+                        "ReceivedBytes", "t", peer->received_bytes, "SentBytes", "t",
+                        peer->sent_bytes);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -14,12 +14,13 @@ struct peer_view {
         const char *const *addresses; /* NULL-terminated, as the next two: A(R) */
         const char *const *pod_prefixes;
         const char *const *exemptions; /* the names of those that select it */
-        /* "carried", "missing", "mismatched", "stale"; "unknown" when the device cannot be asked */
+        /* "carried", "missing", "mismatched", "stale", "none" (of it is steered), "unknown" */
         const char *carriage;
-        const char *key;      /* of the peer that carries it, base64; "": none is known */
-        const char *node_key; /* as its CiliumNode names it; "": it does not */
-        const char *endpoint; /* where that peer's packets go; "": nowhere yet */
-        uint64_t handshake;   /* unix time, s, of the last one; 0: never */
+        const char *key;               /* of the peer that carries it, base64; "": none is known */
+        const char *node_key;          /* as its CiliumNode names it; "": it does not */
+        const char *endpoint;          /* where that peer's packets go; "": nowhere yet */
+        uint64_t handshake;            /* unix time, s, of the last one; 0: never */
+        uint64_t pod_prefixes_carried; /* those that its peer carries a part of */
         uint64_t received_bytes;
         uint64_t sent_bytes;
 };

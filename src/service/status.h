@@ -51,6 +51,7 @@ struct status_device {
         uint32_t mtu; /* bytes; 0: not present */
         uint32_t mark;
         bool mark_known; /* read from the device, not assumed */
+        char key[48];    /* its public key in base64; "": not known */
 };
 
 /* What the device's peers carry of what is steered; policy/carriage.h has the words. */

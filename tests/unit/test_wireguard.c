@@ -31,6 +31,12 @@ static int tell_mark(uint32_t mark, void *userdata)
         return told.refuse;
 }
 
+static int tell_own_key(const uint8_t key[PEER_KEY_SIZE], void *userdata)
+{
+        text_append(userdata, "own key %u\n", key[0]);
+        return told.refuse;
+}
+
 static int tell_peer(const struct peer *peer, void *userdata)
 {
         text_append(userdata, "peer %u\n", peer->key[0]);
@@ -54,6 +60,7 @@ static struct wireguard_decoder begin(void)
         memset(&told, 0, sizeof(told));
         return (struct wireguard_decoder){.sink = {
                                                   .mark = tell_mark,
+                                                  .own_key = tell_own_key,
                                                   .peer = tell_peer,
                                                   .allowed_ip = tell_allowed_ip,
                                                   .userdata = &told.text,
@@ -138,6 +145,9 @@ static void several_messages(void)
 
         mnl_attr_put_u32(message, WGDEVICE_A_FWMARK, 0xe00);
         mnl_attr_put(message, WGDEVICE_A_PRIVATE_KEY, WG_KEY_LEN, (uint8_t[WG_KEY_LEN]){9});
+        mnl_attr_put(message, WGDEVICE_A_PUBLIC_KEY, WG_KEY_LEN, (uint8_t[WG_KEY_LEN]){8});
+        /* No key: passed over. */
+        mnl_attr_put(message, WGDEVICE_A_PUBLIC_KEY, WG_KEY_LEN - 1, (uint8_t[WG_KEY_LEN]){7});
         peers = mnl_attr_nest_start(message, WGDEVICE_A_PEERS);
         put_peer(message, 1, true, "10.0.0.2/32", "fd00::2/128");
         put_peer(message, 2, true, "10.0.0.3/32", "10.244.3.0/24");
@@ -152,7 +162,7 @@ static void several_messages(void)
         mnl_attr_nest_end(message, peers);
         CHECK_INT(wireguard_decode(&decoder, message), 0);
 
-        CHECK_TEXT(told.text.text, "mark 0xe00\n"
+        CHECK_TEXT(told.text.text, "mark 0xe00\nown key 8\n"
                                    "peer 1\n10.0.0.2/32\nfd00::2/128\n"
                                    "peer 2\n10.0.0.3/32\n10.244.3.0/24\n10.244.3.7/32\n0.0.0.0/0\n"
                                    "peer 3\n10.0.0.4/32\n::/0\n");
