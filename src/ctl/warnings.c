@@ -111,6 +111,17 @@ static void look_at_peers(struct warnings *w)
                         "what is steered to nodes is refused or not answered: %s", problems);
 }
 
+static void look_at_fight(struct warnings *w)
+{
+        const char *who = status_text(w->status, "Fight");
+
+        if (*who)
+                add(w,
+                        "stop it, or configure it not to touch rules and routes that are not its "
+                        "own",
+                        "what is ours is taken away again and again by %s", who);
+}
+
 static void look_at_findings(struct warnings *w)
 {
         json_object *findings;
@@ -142,6 +153,7 @@ int warnings_find(json_object *status, uint64_t now, json_object **ret)
         look_at_state(&w);
         look_at_device(&w);
         look_at_knowledge(&w);
+        look_at_fight(&w);
         look_at_peers(&w);
         look_at_findings(&w);
         look_at_endpoints(&w);

@@ -1,9 +1,9 @@
 #include "daemon/foreign_story.h"
 
 #include <inttypes.h>
-#include <time.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "basics/backoff.h"
 #include "basics/log.h"

@@ -92,6 +92,7 @@ const sd_bus_vtable bus_properties[] = {
         FIELD("BadObjects", "t", NULL, counts.bad_objects, CHANGES),
         FIELD("LastForeignChange", "s", get_text, last_foreign_change, CHANGES),
         FIELD("LastForeignChangeAt", "t", NULL, last_foreign_change_at, CHANGES),
+        FIELD("Fight", "s", get_text, fight, CHANGES),
         FIELD("HealthError", "s", get_text, health_error, CHANGES),
         FIELD("MetricsError", "s", get_text, metrics_error, CHANGES),
         SD_BUS_VTABLE_END,

@@ -210,6 +210,8 @@ static void warnings(void)
         warns("{" GOOD ",\"NodeKnown\":false,\"NodeName\":\"\"}",
                 "this node, whose name is not known, is not among the CiliumNodes|");
         warns("{" GOOD ",\"BadObjects\":2}", "2 CiliumNodes could not be used since the start|");
+        warns("{" GOOD ",\"Fight\":\"networkd[7]\"}",
+                "what is ours is taken away again and again by networkd[7]|");
         warns("{" GOOD ",\"PeerProblems\":\"1 stale (a)\"}",
                 "what is steered to nodes is refused or not answered: 1 stale (a)|");
         warns("{" GOOD ",\"Findings\":[\"one\",\"two %s\"]}", "one|two %s|");
