@@ -3,6 +3,11 @@
 _nodecryptorctl() {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= word
         local -A options=(
+                [status]='--json --config --state-directory'
+                [peers]='--json'
+                [resync]=' '
+                [observe]=' '
+                [enforce]=' '
                 [plan]='--nodes --node-name --config --api-endpoint --mark --without-device --loose-rp-filter'
                 [explain]='--from --protocol --mark --config --node-name --state-directory'
                 [wait]='--enforcing --timeout --runtime-directory'

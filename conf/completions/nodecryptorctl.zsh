@@ -3,6 +3,11 @@
 
 local -a verbs
 verbs=(
+        'status:what the daemon does now'
+        'peers:the other nodes'
+        'resync:have the daemon read everything again'
+        'observe:change nothing until the daemon ends'
+        'enforce:enforce until the daemon ends'
         'plan:print the policy as ip commands'
         'explain:say which way a flow goes, and why'
         'wait:wait until the policy is in force'
@@ -19,6 +24,13 @@ verb)
         ;;
 argument)
         case $words[1] in
+        status)
+                _arguments '--json[as JSON]' '--config=[the configuration]:file:_files' \
+                        '--state-directory=[where the snapshot is]:folder:_files -/'
+                ;;
+        peers)
+                _arguments '--json[as JSON]'
+                ;;
         plan)
                 _arguments '--nodes=[the nodes]:file:_files' '--node-name=[whose policy]:name:' \
                         '--config=[the configuration]:file:_files' \
