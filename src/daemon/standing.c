@@ -68,8 +68,8 @@ static bool is_reopened(const struct standing *before, const struct policy_input
         const struct reconcile_input *input)
 {
         return before->valid && !before->device.usable && policy->device->usable &&
-               input->unchanged && input->settings == before->settings &&
-               policy_self(policy) == before->self;
+               before->device.mark == policy->device->mark && input->unchanged &&
+               input->settings == before->settings && policy_self(policy) == before->self;
 }
 
 static int reopen_steps(
