@@ -104,6 +104,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description="measures nodecryptor")
     parser.add_argument("--build")
     parser.add_argument("--json")
+    parser.add_argument("--from", dest="earlier")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")])
@@ -117,8 +118,20 @@ def parse_arguments():
     return options
 
 
+def print_earlier(options):
+    with open(options.earlier, encoding="utf-8") as file:
+        results = json.load(file)
+    print_head(results["host"])
+    for name, section in SECTIONS.items():
+        if name in results and (not options.section or name in options.section):
+            print_section(section, results[name], options)
+
+
 def main():
     options = parse_arguments()
+    if options.earlier:
+        print_earlier(options)
+        return 0
     build = os.path.abspath(options.build) if options.build else \
         build_programs(os.path.join(options.work, "build"))
     if options.json:

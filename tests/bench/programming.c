@@ -9,14 +9,15 @@
  * "floor", the same objects by floor.h; with the third argument "original", the script's rules by
  * floor.h. FOLDER is for the reconciler's record. Prints one JSON object a line:
  *
- *     {"step":"first","contender":"floor","milliseconds":T,"messages":N}
+ *     {"step":"first","contender":"floor","milliseconds":T,"whole":T,"messages":N}
  *
  * first    everything, into an empty kernel; to its last write, as all of these
  * restart  a fresh start over what stands, which writes nothing (nodecryptor only)
  * join     one node more; leave: one node less
  * device   the device's routes, after it was down and is up again
  *
- * `messages` is what was written: netlink messages, or the reconciler's steps.
+ * `milliseconds` is until the last write, `whole` until it was also read back and compared, where
+ * that is done. `messages` is what was written: netlink messages, or the reconciler's steps.
  */
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -45,16 +46,21 @@ struct programming {
         struct node_changes changes;
 };
 
-static void print_span(
-        const char *step, const char *contender, uint64_t begin, uint64_t end, size_t messages)
+/* From `begin` to the last write, and until all was done; in ns. */
+static void print_span(const char *step, const char *contender, uint64_t begin, uint64_t written,
+        uint64_t end, size_t messages)
 {
-        printf("{\"step\":\"%s\",\"contender\":\"%s\",\"milliseconds\":%.4f,\"messages\":%zu}\n",
-                step, contender, (double)(end - begin) / 1e6, messages);
+        printf("{\"step\":\"%s\",\"contender\":\"%s\",\"milliseconds\":%.4f,\"whole\":%.4f,"
+               "\"messages\":%zu}\n",
+                step, contender, (double)(written - begin) / 1e6, (double)(end - begin) / 1e6,
+                messages);
 }
 
 static void print_step(const char *step, const char *contender, uint64_t begin, size_t messages)
 {
-        print_span(step, contender, begin, clock_ns(), messages);
+        uint64_t end = clock_ns();
+
+        print_span(step, contender, begin, end, end, messages);
 }
 
 /* One after the other in a round: the first finds the caches cold. */
@@ -103,10 +109,11 @@ static int reconcile(struct programming *p, const char *step, struct error *erro
         struct reconcile_result result = {};
         uint64_t begin = clock_ns();
         int r = reconciler_run(&p->reconciler, &in, &result);
+        uint64_t end = clock_ns();
 
         if (step && r >= 0)
                 print_span(step, "nodecryptor", begin,
-                        result.written_at > 0 ? result.written_at * 1000 : clock_ns(),
+                        result.written_at > 0 ? result.written_at * 1000 : end, end,
                         result.written);
         if (r < 0)
                 *error = result.error;

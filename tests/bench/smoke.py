@@ -133,7 +133,8 @@ def figures(tap, results):
                for name in paths.CONTENDERS), "paths: a figure and a ratio for every contender")
     steps = {row["step"]: row for row in results["programming"]}
     tap.equal(set(steps), set(programming.STEPS), "programming: every step")
-    tap.ok(all(is_spread(row["ms"]["nodecryptor"]) for row in steps.values())
+    tap.ok(all(is_spread(row["ms"]["nodecryptor"]) and is_spread(row["whole_ms"])
+               for row in steps.values())
            and all(is_spread(steps[step]["ratio"])
                    for step in ("first", "join", "leave", "device")),
            "programming: a figure and a ratio to the floor for every step")
