@@ -65,7 +65,6 @@
  */
 #include "policy/diff.h"
 
-#include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
 #include "policy/shape.h"
@@ -169,27 +168,31 @@ static enum phase phase_to_delete_rule(enum shape shape)
         }
 }
 
-/* True when the kernel has a goto for the rule's segment. */
-static bool has_goto(const struct comparison *c, const struct rule *rule)
+/* True when the kernel has a goto for the segment of the rule, and no C in front of it: a hole. */
+static bool closes_hole(const struct comparison *c, const struct rule *rule)
 {
+        bool jumps = false;
+
         for (size_t i = 0; i < c->actual->n_rules; i++) {
                 const struct rule *other = &c->actual->rules[i];
+                enum shape shape = rule_shape(c->layouts, c->n_layouts, other);
 
-                if (other->family == rule->family && other->action == FR_ACT_GOTO &&
-                        other->ip_protocol == rule->ip_protocol &&
-                        other->dport.first == rule->dport.first &&
-                        other->dport.last == rule->dport.last)
-                        return true;
+                if (other->family != rule->family || other->ip_protocol != rule->ip_protocol ||
+                        other->dport.first != rule->dport.first ||
+                        other->dport.last != rule->dport.last)
+                        continue;
+                if (shape == SHAPE_COMPLEMENT)
+                        return false;
+                jumps |= shape == SHAPE_GOTO;
         }
-        return false;
+        return jumps;
 }
 
-/* A C in front of a goto that stands closes a hole, and does not wait. */
 static bool waits_for_knowledge(
         const struct comparison *c, const struct rule *rule, enum shape shape)
 {
         return c->nodes_looked_up && (shape == SHAPE_END || shape == SHAPE_GOTO ||
-                                             (shape == SHAPE_COMPLEMENT && !has_goto(c, rule)));
+                                             (shape == SHAPE_COMPLEMENT && !closes_hole(c, rule)));
 }
 
 static int add_rule(struct comparison *c, const struct rule *rule)

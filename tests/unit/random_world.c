@@ -42,21 +42,25 @@ static struct prefix draw_prefix(int family)
         return prefix;
 }
 
-static struct node *draw_node(int family, unsigned number)
+/* Where it lies from one seed, and which exemptions select it from another. */
+static struct node *draw_node(const struct world *world, int family, unsigned number)
 {
         char name[8];
         struct node *node;
+
+        seed = world->node_seeds[number];
 
         snprintf(name, sizeof(name), "n%u", number);
         node = node_new(name);
         CHECK(node);
         if (draw(10) > 0)
                 node->addresses[family_index(family)] = address_at(family, (uint8_t)draw(16));
-        for (uint32_t i = draw(3); i > 0; i--) {
+        for (uint32_t i = world->crowded || draw(8) == 0 ? draw(3) : 0; i > 0; i--) {
                 struct prefix prefix = draw_prefix(family);
 
                 CHECK(node_add_pod_prefix(node, &prefix) >= 0);
         }
+        seed = world->label_seeds[number];
         if (draw(2))
                 CHECK(node_add_label(node, CONTROL_PLANE_LABEL, "") >= 0);
         if (draw(3))
@@ -131,9 +135,9 @@ static void draw_parts(struct world *world, int family)
         world->cluster = cluster_new();
         CHECK(world->cluster);
         for (unsigned i = 0; i < NODES_MAX; i++) {
-                seed = world->node_seeds[i];
-                if (i == 0 || draw(3) > 0)
-                        CHECK(cluster_put(world->cluster, draw_node(family, i)) >= 0);
+                seed = world->node_seeds[i] + 1;
+                if (i == 0 || draw(4) > 0)
+                        CHECK(cluster_put(world->cluster, draw_node(world, family, i)) >= 0);
         }
         seed = resumed;
 }
@@ -145,8 +149,14 @@ void draw_world(struct world *world, const struct world *previous, int family)
         struct node *self;
 
         world->settings_seed = same_settings ? previous->settings_seed : draw(1u << 24);
-        for (unsigned i = 0; i < NODES_MAX; i++)
-                world->node_seeds[i] = few && draw(4) ? previous->node_seeds[i] : draw(1u << 24);
+        world->crowded = few ? previous->crowded : draw(2);
+        for (unsigned i = 0; i < NODES_MAX; i++) {
+                bool same = few && (i == 0 || draw(8));
+
+                world->node_seeds[i] = same ? previous->node_seeds[i] : draw(1u << 24);
+                same = few && draw(3);
+                world->label_seeds[i] = same ? previous->label_seeds[i] : draw(1u << 24);
+        }
         draw_parts(world, family);
         if (draw(4) == 0)
                 world->settings->table_base = 61000;

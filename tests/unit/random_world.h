@@ -17,7 +17,8 @@ struct world {
         struct endpoint endpoint;
         struct address local[3];
         size_t threshold;
-        uint32_t settings_seed, node_seeds[NODES_MAX];
+        bool crowded; /* with pods where the nodes are */
+        uint32_t settings_seed, node_seeds[NODES_MAX], label_seeds[NODES_MAX];
         struct fib wanted;
 };
 

@@ -278,6 +278,39 @@ static void litter_is_cleared_before_the_goto(void)
         fib_deinit(&kernel);
 }
 
+/* Without the nodes a goto that has lost what stands in front of it gets that back all the same. */
+static void a_hole_in_front_of_a_goto_does_not_wait(void)
+{
+        struct fib kernel, wanted;
+        struct steps steps;
+
+        begin();
+        put_many("node", 40, "many");
+        exempt("many", IPPROTO_TCP, 9000, 9001);
+        kernel = compute(NULL);
+        for (size_t i = 0; i < kernel.n_rules; i++)
+                if (kernel.rules[i].family == AF_INET && kernel.rules[i].table == 51872)
+                        kernel.rules[i--] = kernel.rules[--kernel.n_rules];
+        fib_sort(&kernel);
+        steps = steps_from(&kernel, &wanted);
+        steps_keep_what_stands(&steps);
+        CHECK_INT(steps.n, 1);
+        CHECK_INT(steps.items[0].rule.table, 51872);
+        steps_deinit(&steps);
+        fib_deinit(&wanted);
+        /* Where the goto is missing as well, the node table holds: both wait. */
+        for (size_t i = 0; i < kernel.n_rules; i++)
+                if (kernel.rules[i].family == AF_INET && kernel.rules[i].action == FR_ACT_GOTO)
+                        kernel.rules[i--] = kernel.rules[--kernel.n_rules];
+        fib_sort(&kernel);
+        steps = steps_from(&kernel, &wanted);
+        steps_keep_what_stands(&steps);
+        CHECK_INT(steps.n, 0);
+        steps_deinit(&steps);
+        fib_deinit(&wanted);
+        fib_deinit(&kernel);
+}
+
 /* Steered from now on: the device route takes the throw's place, or nothing further is done. */
 static void a_lost_exemption_is_vital_in_a_table_that_stays(void)
 {
@@ -334,5 +367,6 @@ static void a_throw_is_there_before_its_twin_and_after(void)
 TEST_MAIN(TEST(rules_do_not_grow_with_exempt_nodes), TEST(many_exempt_nodes_and_the_others),
         TEST(a_table_keeps_its_meaning), TEST(without_a_free_table_there_are_rules),
         TEST(exemptions_are_cut_into_segments), TEST(litter_is_cleared_before_the_goto),
+        TEST(a_hole_in_front_of_a_goto_does_not_wait),
         TEST(a_lost_exemption_is_vital_in_a_table_that_stays),
         TEST(a_throw_is_there_before_its_twin_and_after))

@@ -149,7 +149,7 @@ static void what_stands(int family, unsigned rounds)
                         lose_rules(&kernel);
                 if (draw(3) == 0)
                         leave_litter(&kernel, &worlds[1], family);
-                unharmed = !damaged;
+                unharmed = !damaged && kernel.n_rules > 0;
                 answer_all(&kernel, family, stood);
                 change(&kernel, family, &worlds[0], &worlds[1], SIZE_MAX, false);
                 check_standing(&kernel, family, &worlds[0], &worlds[1], stood, unharmed);
