@@ -63,6 +63,39 @@ void change_our_role_changes(struct world *before, struct world *after)
         world_put(after, SELF, 1, true);
 }
 
+/* More or fewer control planes than direct rules are made for: the complement table. */
+static void put_control_planes(struct world *world, unsigned n)
+{
+        char name[16];
+
+        for (unsigned i = 0; i < n; i++) {
+                snprintf(name, sizeof(name), "more-%u", i);
+                world_put(world, name, 40 + i, true);
+        }
+}
+
+void change_complement_comes(struct world *before, struct world *after)
+{
+        both(before, after);
+        put_control_planes(before, 12);
+        put_control_planes(after, 18);
+}
+
+void change_complement_goes(struct world *before, struct world *after)
+{
+        change_complement_comes(after, before);
+}
+
+void change_complement_changes(struct world *before, struct world *after)
+{
+        both(before, after);
+        put_control_planes(before, 20);
+        put_control_planes(after, 18);
+        world_put(after, "w-1", 21, true);
+        world_put(after, "more-0", 40, false);
+        world_exempt_only(after, IPPROTO_TCP, 6443, 6443);
+}
+
 void change_addresses_swapped(struct world *before, struct world *after)
 {
         both(before, after);

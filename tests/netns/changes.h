@@ -18,6 +18,9 @@ void world_init_small(struct world *world);
         X(roles_change)         \
         X(our_role_changes)     \
         X(addresses_swapped)    \
+        X(complement_comes)     \
+        X(complement_goes)      \
+        X(complement_changes)   \
         X(tables_moved)         \
         X(band_moved_up)        \
         X(band_moved_down)      \

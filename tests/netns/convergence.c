@@ -84,12 +84,13 @@ static void read_both(const struct world *world, const struct layout *layouts, s
                 .node_name = SELF,
                 .device = &device,
                 .endpoint = &world->endpoint,
+                .actual = ret_actual,
         };
 
         CHECK_INT(addresses_read(nl, &local, &device.n_local, NULL), 0);
         device.local = local;
-        CHECK_INT(policy_compute(&input, ret_wanted), 0);
         CHECK_INT(kernel_fib_read(nl, layouts, n_layouts, ret_actual, NULL), 0);
+        CHECK_INT(policy_compute(&input, ret_wanted), 0);
         free(local);
         netlink_free(nl);
 }
