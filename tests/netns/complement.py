@@ -10,7 +10,8 @@ import daemon  # noqa: E402
 import paper  # noqa: E402
 import suite  # noqa: E402
 from cluster import FAMILIES  # noqa: E402
-from plan import agree, write_nodes  # noqa: E402
+from plan import agree  # noqa: E402
+from plans import node_list  # noqa: E402
 from repair import Repairs, route_deletions, rule_deletions  # noqa: E402
 from rtnetlink import Events, RouteQuery, dump  # noqa: E402
 from suite import ours, quiet  # noqa: E402
@@ -82,10 +83,7 @@ def run(tap):
         tap.equal(rules(worker), before, "sixty more add no rule")
         decide(tap, worker, query, items, "a hundred of 110")
 
-        nodes = os.path.join(worker.folder, "nodes.json")
-        write_nodes(cluster, nodes)
-        os.chmod(worker.folder, 0o755)
-        agree(tap, worker, nodes)
+        agree(tap, worker, node_list(cluster))
         explained(tap, cluster, worker, items[0])
         joined(tap, cluster, worker, query, items)
         restarted(tap, worker)
