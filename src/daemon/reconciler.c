@@ -138,6 +138,7 @@ static int read_device(struct run *run)
         if (r < 0)
                 return r;
         run->device.local = run->local;
+        run->device.no_ipv6 = !kernel_has_family(run->reconciler->route, AF_INET6);
 
         /* Unmarked, the device's packets would be sent back into it: it is of no use until marked.
          */

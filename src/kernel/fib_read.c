@@ -109,6 +109,19 @@ static int read_table(struct netlink *nl, struct reading *reading, struct error 
         return 0;
 }
 
+static int ignore(const struct nlmsghdr *message, void *userdata)
+{
+        return 0;
+}
+
+bool kernel_has_family(struct netlink *nl, uint8_t family)
+{
+        char buffer[NETLINK_MESSAGE_MAX] __attribute__((aligned(4)));
+        int r = netlink_dump(nl, rule_encode_dump(buffer, family), ignore, NULL, NULL);
+
+        return r != -EAFNOSUPPORT && r != -EOPNOTSUPP;
+}
+
 static bool is_read_already(const struct layout *layouts, size_t n, uint32_t table)
 {
         for (size_t i = 0; i < n; i++)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "basics/error.h"
@@ -20,6 +21,9 @@ struct netlink;
  */
 int kernel_fib_read(struct netlink *nl, const struct layout *layouts, size_t n_layouts,
         struct fib *ret, struct error *error);
+
+/* False when the kernel does not have the family at all (ipv6.disable=1 at boot). */
+bool kernel_has_family(struct netlink *nl, uint8_t family);
 
 /*
  * Appends every rule of one family to *ret, in the order in which the kernel walks them. A family

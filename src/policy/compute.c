@@ -19,13 +19,12 @@ struct computation {
 };
 
 /*
- * A host whose IPv6 is switched off (not even ::1) has no IPv6 traffic to steer, and its kernel
- * refuses IPv6 routes.
+ * Where IPv6 is only switched off (disable_ipv6) rules and twins are taken by the kernel all the
+ * same, and stand when it is switched on again, before anybody can react.
  */
 static bool host_has_family(const struct device *device, int family)
 {
-        return family == AF_INET ||
-               (device->n_local > 0 && device->local[device->n_local - 1].family == family);
+        return family == AF_INET || !device->no_ipv6;
 }
 
 static int add_lookup(
@@ -167,6 +166,15 @@ static int add_throws(struct computation *c, uint32_t table, const struct prefix
         return 0;
 }
 
+/* A sink is for ARP of others; our own address has the local table, or nothing. */
+static bool is_own_address(const struct computation *c, const struct prefix *prefix)
+{
+        const struct node *self = policy_self(c->input);
+
+        return self && prefix->length == address_bits(prefix->address.family) &&
+               node_has_address(self, &prefix->address);
+}
+
 static int add_guards(struct computation *c, uint32_t table, int family)
 {
         const struct prefixes *set = &c->steering->guard;
@@ -176,7 +184,8 @@ static int add_guards(struct computation *c, uint32_t table, int family)
 
                 if (set->items[i].address.family != family)
                         continue;
-                r = add_block(c, table, &set->items[i]);
+                r = is_own_address(c, &set->items[i]) ? add_twin(c, table, &set->items[i])
+                                                      : add_block(c, table, &set->items[i]);
                 if (r < 0)
                         return r;
         }

@@ -22,6 +22,7 @@ struct device {
          * then, so that their ARP is answered while the device is away. 0: none.
          */
         uint32_t sink;
+        bool no_ipv6; /* the kernel has no IPv6 at all; one that is switched off it still has */
         /* Every local address of the host, sorted by address_compare(); borrowed. */
         const struct address *local;
         size_t n_local;

@@ -39,9 +39,14 @@ const struct node *policy_self(const struct policy_input *input)
 
 bool policy_source(const struct policy_input *input, int family, struct address *ret)
 {
+        const struct device *device = input->device;
         const struct node *self = policy_self(input);
         struct address source = {};
 
+        /* IPv6 is switched off: not even ::1. No route by the device is taken then. */
+        if (family == AF_INET6 &&
+                (device->n_local == 0 || device->local[device->n_local - 1].family != AF_INET6))
+                return false;
         if (self)
                 source = self->addresses[family_index(family)];
         /* The peers carry A(L) only: what would leave from another address, they drop. */

@@ -84,6 +84,27 @@ int steering_add_node(struct steering *steering, const struct policy_input *inpu
         return 0;
 }
 
+/*
+ * A(L) itself. While it is configured here the local table comes first; while it is not, what the
+ * others still send to it arrives encrypted, and would be sent on in clear.
+ */
+static int add_own_guard(
+        struct steering *steering, const struct policy_input *input, const struct node *self)
+{
+        for (int i = 0; i < FAMILY_MAX; i++) {
+                struct prefix host = prefix_from_address(&self->addresses[i]);
+                int r;
+
+                if (self->addresses[i].family == 0 || is_excluded(input, &host) ||
+                        lies_in_own_prefix(self, &host))
+                        continue;
+                r = prefixes_add(&steering->guard, &host);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int steering_add_guard(
         struct steering *steering, const struct policy_input *input, const struct node *self)
 {
@@ -99,7 +120,7 @@ int steering_add_guard(
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return self ? add_own_guard(steering, input, self) : 0;
 }
 
 static int fill(struct steering *steering, const struct policy_input *input)

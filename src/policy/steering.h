@@ -10,7 +10,7 @@ struct steering {
         struct prefixes pods;  /* P(R) of the other nodes: sent into the device */
         struct prefixes nodes; /* A(R) of the other nodes, as host prefixes: sent into the device */
         struct prefixes local; /* our own pods, and `exclude`: taken out of what covers them */
-        struct prefixes guard; /* `protect`: never in plaintext */
+        struct prefixes guard; /* `protect`, and our own A(L): never in plaintext */
 };
 
 /* Fills *ret (zeroed by the caller). −ENOMEM. */

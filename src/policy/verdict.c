@@ -161,6 +161,13 @@ static enum verdict_way steered_way(const struct decision *d)
         return protect_match(d) ? WAY_BLOCKED : WAY_MAIN;
 }
 
+/* A(L) itself, while it is not configured on this host. */
+static bool is_own_but_not_here(const struct decision *d)
+{
+        return is_own_address(d) && !is_excluded(d) && !own_match(d) &&
+               !device_has_local(d->input->device, &d->flow->destination);
+}
+
 struct verdict policy_verdict(const struct policy_input *input, const struct flow *flow)
 {
         const struct decision d = {.input = input, .flow = flow, .self = policy_self(input)};
@@ -191,10 +198,10 @@ struct verdict policy_verdict(const struct policy_input *input, const struct flo
                 return verdict;
         }
         match = protect_match(&d);
-        if (match) {
+        if (match || is_own_but_not_here(&d)) {
                 verdict.reason = VERDICT_PROTECTED;
                 verdict.way = WAY_BLOCKED;
-                verdict.prefix = *match;
+                verdict.prefix = match ? *match : prefix_from_address(&flow->destination);
         }
         return verdict;
 }

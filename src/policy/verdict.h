@@ -7,7 +7,8 @@
  *   2. destination in a pod prefix of another node     → PODS: the device
  *   3. a flow of an exemption                          → EXEMPT: main
  *   4. destination is another node's address           → NODES: the device
- *   5. destination in a `protect` prefix               → PROTECTED: blocked
+ *   5. destination in a `protect` prefix, or our own   → PROTECTED: blocked
+ *      address while it is not configured here
  *   6. anything else                                   → UNTOUCHED
  * Own pod prefixes and `exclude` win over 2 and 4 unless a longer prefix is steered there.
  */

@@ -45,7 +45,9 @@ def wanted_routes(items, own):
     """{(table, prefix, is it the twin)} for the node of that name, its device being up."""
     found = set()
     for item in items:
-        if item["metadata"]["name"] != own:
+        if item["metadata"]["name"] == own:
+            found |= {(NODES, address, True) for address in addresses(item)}
+        else:
             entries = [(NODES, address) for address in addresses(item)]
             entries += [(PODS, prefix) for prefix in prefixes(item)]
             found |= {(*entry, twin) for entry in entries for twin in (False, True)}

@@ -95,9 +95,11 @@ const char *ask(const struct flow *flow)
         CHECK_INT(policy_compute(&in, &fib), 0);
         way = model_lookup(&fib, flow).way;
         fib_deinit(&fib);
-        CHECK_INT(way, verdict.way == WAY_MAIN     ? MODEL_MAIN
-                       : verdict.way == WAY_DEVICE ? MODEL_DEVICE
-                                                   : MODEL_BLOCKED);
+        /* The model has no local table, which comes first. */
+        if (!device_has_local(in.device, &flow->destination))
+                CHECK_INT(way, verdict.way == WAY_MAIN     ? MODEL_MAIN
+                               : verdict.way == WAY_DEVICE ? MODEL_DEVICE
+                                                           : MODEL_BLOCKED);
         return verdict_word(&verdict);
 }
 

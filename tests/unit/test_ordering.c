@@ -24,12 +24,15 @@ static void check_oracle(const struct world *world, int family)
         for (unsigned i = 0; i < FLOWS; i++) {
                 struct flow flow = flow_number(family, i);
                 struct verdict verdict = policy_verdict(&input, &flow);
+                bool is_local = device_has_local(input.device, &flow.destination);
                 struct model_result result = model_lookup(&world->wanted, &flow);
                 enum model_way expected = verdict.way == WAY_MAIN     ? MODEL_MAIN
                                           : verdict.way == WAY_DEVICE ? MODEL_DEVICE
                                                                       : MODEL_BLOCKED;
 
-                CHECK_INT(result.way, expected);
+                /* The model has no local table, which comes first. */
+                if (!is_local)
+                        CHECK_INT(result.way, expected);
         }
 }
 

@@ -250,7 +250,7 @@ static void preferred_source_and_shape_of_routes(void)
                         devices++;
                 }
         }
-        CHECK_INT(twins, 8);
+        CHECK_INT(twins, 8 + 2); /* of our own addresses */
         CHECK_INT(devices, 8);
         fib_deinit(&fib);
 }
@@ -285,7 +285,7 @@ static void a_family_without_nodes_or_on_no_host_has_no_rules(void)
 
         begin();
         in = input();
-        host.device.n_local = 2; /* no IPv6 address, not even ::1 */
+        host.device.no_ipv6 = true;
         CHECK_INT(policy_compute(&in, &fib), 0);
         CHECK(fib.n_rules > 0);
         for (size_t i = 0; i < fib.n_rules; i++)
@@ -295,6 +295,41 @@ static void a_family_without_nodes_or_on_no_host_has_no_rules(void)
         CHECK_INT(policy_compute(&in, &fib), 0);
         CHECK_INT(fib.n_rules + fib.n_routes, 0);
         cluster_free((struct cluster *)in.cluster);
+}
+
+/* Rules and twins wait for it to be switched on; what needs it is not asked for. */
+static void ipv6_switched_off(void)
+{
+        size_t rules = 0, twins = 0;
+        struct policy_input in;
+        struct fib fib = {};
+
+        begin();
+        in = input();
+        host.device.n_local = 2; /* no IPv6 address, not even ::1 */
+        CHECK_INT(policy_compute(&in, &fib), 0);
+        for (size_t i = 0; i < fib.n_rules; i++)
+                rules += fib.rules[i].family == AF_INET6;
+        for (size_t i = 0; i < fib.n_routes; i++) {
+                twins += fib.routes[i].family == AF_INET6 && route_is_twin(&fib.routes[i]);
+                CHECK(fib.routes[i].family == AF_INET || fib.routes[i].oif == 0);
+        }
+        CHECK(rules > 0 && twins > 0);
+        fib_deinit(&fib);
+}
+
+/* While our address is elsewhere, what still arrives for it is not sent on in clear. */
+static void our_address_is_not_here(void)
+{
+        struct flow flow = {.destination = address_of("10.0.0.21"), .forwarded = true};
+
+        begin();
+        flow.destination = host.local[0];
+        flow.source = address_of("10.0.0.22");
+        CHECK_TEXT(ask(&flow), "NOT OURS");
+        host.device.local++;
+        host.device.n_local--;
+        CHECK_TEXT(ask(&flow), "BLOCKED");
 }
 
 /* The steps from what the kernel holds to the policy. */
@@ -591,9 +626,9 @@ TEST_MAIN(TEST(nodes_and_pods_are_encrypted),
         TEST(who_we_are_is_found_by_name_then_address),
         TEST(an_own_address_that_is_not_local_blocks_its_family),
         TEST(preferred_source_and_shape_of_routes), TEST(rules_do_not_grow_with_workers),
-        TEST(a_family_without_nodes_or_on_no_host_has_no_rules),
-        TEST(an_unchanged_kernel_needs_no_step), TEST(what_is_not_ours_is_left_alone),
-        TEST(a_foreign_hole_in_what_is_steered_is_closed), TEST(doubled_and_stale_objects_go),
-        TEST(a_lost_twin_and_a_changed_route_are_written_again),
+        TEST(a_family_without_nodes_or_on_no_host_has_no_rules), TEST(ipv6_switched_off),
+        TEST(our_address_is_not_here), TEST(an_unchanged_kernel_needs_no_step),
+        TEST(what_is_not_ours_is_left_alone), TEST(a_foreign_hole_in_what_is_steered_is_closed),
+        TEST(doubled_and_stale_objects_go), TEST(a_lost_twin_and_a_changed_route_are_written_again),
         TEST(without_knowledge_nothing_that_stands_goes), TEST(contradictions_are_found),
         TEST(shapes_are_exact))
