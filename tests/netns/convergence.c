@@ -14,17 +14,30 @@
 
 static char state_folder[sizeof(STATE_FOLDER)];
 
+void convergence_end(void)
+{
+        char command[sizeof(state_folder) + 8];
+
+        if (!state_folder[0])
+                return;
+        snprintf(command, sizeof(command), "rm -r %s", state_folder);
+        if (system(command) != 0)
+                printf("# failed: %s\n", command);
+        state_folder[0] = '\0';
+}
+
 void convergence_begin(void)
 {
+        static bool is_registered;
+
+        if (!is_registered)
+                CHECK_INT(atexit(convergence_end), 0); /* for tests that fail */
+        is_registered = true;
+        convergence_end();
         CHECK(fixture_enter());
         world_host();
         strcpy(state_folder, STATE_FOLDER);
         CHECK(mkdtemp(state_folder));
-}
-
-void convergence_end(void)
-{
-        run("rm -r %s", state_folder);
 }
 
 void set_device(bool up)
