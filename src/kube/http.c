@@ -259,6 +259,22 @@ static int error_of(CURLcode code)
         }
 }
 
+/* Takes out how long it took ("after 39 ms"): the same failure is the same text. */
+static void drop_duration(char *text)
+{
+        for (char *at = text; (at = strstr(at, " after "));) {
+                char *unit = at + strlen(" after ");
+                size_t digits = strspn(unit, "0123456789");
+                size_t rest =
+                        digits > 0 && unit[digits] == ' ' ? strcspn(unit + digits + 1, " :") : 0;
+
+                if (rest > 0 && unit[digits + 1] == 'm')
+                        memmove(at, unit + digits + 1 + rest, strlen(unit + digits + 1 + rest) + 1);
+                else
+                        at = unit;
+        }
+}
+
 void http_request_finish(struct http_request *request)
 {
         struct http_result *result = &request->result;
@@ -270,6 +286,7 @@ void http_request_finish(struct http_request *request)
                         request->refused < 0     ? strerror(-request->refused)
                         : request->error_text[0] ? request->error_text
                                                  : curl_easy_strerror(request->code));
+        drop_duration(result->text);
         curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &result->status);
         curl_easy_getinfo(request->easy, CURLINFO_PRIMARY_IP, &peer);
         if (peer && *peer)

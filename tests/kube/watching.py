@@ -368,6 +368,7 @@ def server_restart(fixture):
     line = client.wait("state", where=lambda line: line["state"] == "backing off" and
                        "connect" in (line["error"] or ""))
     check(line["error"], "the reason is told")
+    check(" ms" not in line["error"], "without how long it took: it is told once")
     fixture.order("start")
     client.wait("state", where=lambda line: line["state"] == "watching" and not line["error"])
     check(len(fixture.requests("list")) == 1, "no list")
