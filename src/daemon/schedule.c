@@ -347,6 +347,7 @@ void settle(struct manager *m, bool watching)
 static int on_save(sd_event_source *source, uint64_t usec, void *userdata)
 {
         save_now(userdata);
+        publish_status(userdata);
         return 0;
 }
 

@@ -267,6 +267,7 @@ void story_snapshot_saved(
         struct story *story, const struct knowledge *knowledge, int code, const struct error *error)
 {
         story->status.snapshot_saved = knowledge->saved_at;
+        STATUS_PRINT(story->status.snapshot_error, "%s", code < 0 ? error->text : "");
         if (!is_news(story->snapshot_error, sizeof(story->snapshot_error),
                     code < 0 ? error->text : ""))
                 return;

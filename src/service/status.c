@@ -106,6 +106,8 @@ void status_line(const struct status *status, uint64_t now, struct text_builder 
                 text_append(builder, ", WireGuard peers: %s", status->peers.problems);
         if (status->api[0])
                 text_append(builder, ", API %s", status->api);
+        if (status->snapshot_error[0])
+                text_append(builder, ", snapshot not written: %s", status->snapshot_error);
         text_append(builder, ", generation %" PRIu64, status->generation);
         if (status->counts.findings > 0)
                 text_append(builder, ", %" PRIu64 " findings", status->counts.findings);

@@ -96,10 +96,11 @@ struct status {
         char api[STATUS_TEXT_MAX]; /* a word or two: "watching", "no credential yet" */
         uint64_t last_contact;     /* unix time, s, of the last answer of the API; 0: never */
         enum knowledge_source knowledge;
-        uint64_t knowledge_at;        /* unix time, s: the nodes are as they were then; 0: never */
-        uint64_t snapshot_saved;      /* unix time, s, of the snapshot on disk; 0: none */
-        uint64_t last_reconcile_usec; /* how long the last one took */
-        uint64_t last_delay_usec;     /* from the first reason for one to its last write */
+        uint64_t knowledge_at;   /* unix time, s: the nodes are as they were then; 0: never */
+        uint64_t snapshot_saved; /* unix time, s, of the snapshot on disk; 0: none */
+        char snapshot_error[STATUS_TEXT_MAX]; /* why it cannot be written; "": it can */
+        uint64_t last_reconcile_usec;         /* how long the last one took */
+        uint64_t last_delay_usec;             /* from the first reason for one to its last write */
         struct status_totals totals;
         char last_foreign_change[STATUS_TEXT_MAX]; /* what, and by whom; repaired */
         uint64_t last_foreign_change_at;           /* unix time, s; 0: never */

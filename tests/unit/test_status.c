@@ -73,6 +73,11 @@ static void lines(void)
         line_is(&status, "Degraded (the kernel refused 3 routes): 5 nodes (3 control planes) as of "
                          "90 s ago (snapshot), device cilium_wg0 absent, API no credential yet, "
                          "generation 12, 2 findings");
+        status.counts.findings = 0;
+        STATUS_PRINT(status.snapshot_error, "disk full");
+        line_is(&status, "Degraded (the kernel refused 3 routes): 5 nodes (3 control planes) as of "
+                         "90 s ago (snapshot), device cilium_wg0 absent, API no credential yet, "
+                         "snapshot not written: disk full, generation 12");
         status = (struct status){};
         line_is(&status, "Starting, no nodes known yet, generation 0");
 }

@@ -1,7 +1,7 @@
 /*
  * The story of the age of our knowledge: told once when it is too old, and once when it is fresh.
  * The story of the device's peers: who is not carried, once, and when that is over; how many of
- * them the journal names.
+ * them the journal names. The story of the snapshot that cannot be written.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -166,6 +166,22 @@ static void peers_in_other_words(void)
         carriage_deinit(&table);
 }
 
+static void a_full_disk(void)
+{
+        struct story story = {};
+        struct knowledge knowledge = {.saved_at = 1000};
+        struct error error = {.text = "no room"};
+
+        story_snapshot_saved(&story, &knowledge, -ENOSPC, &error);
+        CHECK_TEXT(story.status.snapshot_error, "no room");
+        CHECK_HAS(logged(), "no room");
+        story_snapshot_saved(&story, &knowledge, -ENOSPC, &error);
+        CHECK_TEXT(logged(), "");
+        story_snapshot_saved(&story, &knowledge, 0, &error);
+        CHECK_TEXT(story.status.snapshot_error, "");
+        CHECK_HAS(logged(), "can be written again");
+}
+
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {
@@ -175,6 +191,7 @@ int main(int argc, char **argv)
                 TEST(peers),
                 TEST(many_peers),
                 TEST(peers_in_other_words),
+                TEST(a_full_disk),
         };
         int fd = memfd_create("log", MFD_CLOEXEC);
 
