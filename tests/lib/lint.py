@@ -36,7 +36,8 @@ def _python(repository, results):
     """They compile without a warning."""
     problems = []
     with tempfile.TemporaryDirectory() as folder:
-        for path in _files(repository, "tests/**/*.py", "tests/vm/jobs/*/run"):
+        for path in _files(repository, "tests/**/*.py", "tests/vm/jobs/*/run",
+                           "tests/vm/jobs/*/preboot", "tests/vm/jobs/*/cable"):
             try:
                 py_compile.compile(os.path.join(repository, path), doraise=True,
                                    cfile=os.path.join(folder, "compiled"))

@@ -28,7 +28,7 @@ import tapstream  # noqa: E402
 
 PROGRAMS = ("qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "cpio", "depmod")
 LIMIT = 600                             # seconds for one job
-SLOW = ("matrix", "kernel")
+SLOW = ("matrix", "kernel", "boot")
 PASSED_ON = ("NODECRYPTOR_FAST", "NODECRYPTOR_SEED")
 CANNOT_DOWNLOAD = 75                    # tests/vm/build's status
 

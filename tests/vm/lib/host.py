@@ -27,12 +27,17 @@ class Done:
         return f"exit {self.status}\n{self.output}{self.errors}"
 
 
-def install():
+def unpack():
     """/job/install over /, whose /lib is a link."""
     packed = subprocess.run(["tar", "-C", "/job/install", "--owner=0", "--group=0", "-cf", "-",
                              "."], capture_output=True, check=True).stdout
     subprocess.run(["tar", "-C", "/", "--keep-directory-symlink", "-xf", "-"], input=packed,
                    check=True)
+
+
+def install():
+    """Into a system that runs."""
+    unpack()
     run("systemd-sysusers", "nodecryptor.conf")
     run("systemctl", "daemon-reload")
 

@@ -2,6 +2,8 @@
 
     api = kubernetes.Api()               # on 127.0.0.1:6443, with three nodes
     api.join()                           # /etc/kubernetes/kubelet.conf, as kubeadm writes it
+
+    api = kubernetes.Api("10.0.0.11", FOLDER)   # reached there; what it needs is kept in FOLDER
 """
 
 import os
@@ -49,21 +51,22 @@ def cable():
 
 
 class Api:
-    def __init__(self):
-        os.makedirs(FOLDER, exist_ok=True)
-        self.authority = pki.Authority(f"{FOLDER}/pki")
-        self.server = self.authority.server("apiserver", ["127.0.0.1"])
-        self.control = f"{FOLDER}/control"
+    def __init__(self, address="127.0.0.1", folder=FOLDER, objects=None):
+        os.makedirs(folder, exist_ok=True)
+        self.address = address
+        self.authority = pki.Authority(f"{folder}/pki")
+        self.server = self.authority.server("apiserver", [address])
+        self.control = f"{folder}/control"
         self.process = None
         self.start()
-        for node in [SELF, *OTHERS]:
-            self.command("put", object=node.object())
+        for item in objects or [node.object() for node in (SELF, *OTHERS)]:
+            self.command("put", object=item)
 
     def start(self):
         cert, key = self.server
         self.process = subprocess.Popen(
-            [sys.executable, apiserver.__file__, "--listen", f"127.0.0.1:{PORT}", "--cert", cert,
-             "--key", key, "--client-ca", self.authority.cert, "--control", self.control],
+            [sys.executable, apiserver.__file__, "--listen", f"{self.address}:{PORT}", "--cert",
+             cert, "--key", key, "--client-ca", self.authority.cert, "--control", self.control],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         while (line := self.process.stdout.readline()) != b"ready\n":
             if not line:
@@ -75,5 +78,8 @@ class Api:
     def join(self):
         """As after `kubeadm join`: the kubelet has its certificate."""
         pair = self.authority.kubelet("/var/lib/kubelet/pki", SELF.name)
-        pki.write_kubeconfig(KUBECONFIG, f"https://127.0.0.1:{PORT}", self.authority.cert, pair,
+        self.write_kubeconfig(KUBECONFIG, pair)
+
+    def write_kubeconfig(self, path, pair):
+        pki.write_kubeconfig(path, f"https://{self.address}:{PORT}", self.authority.cert, pair,
                              pair)

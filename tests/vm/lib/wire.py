@@ -5,8 +5,10 @@
     with wire.Flood(neighbour) as flood: # UDP to it and its pod, all the time
         …
     flood.clear, flood.encrypted         # packets that we sent, on the cable
+    flood.back.clear                     # and what the neighbour sent, with Flood(…, both=True)
 """
 
+import collections
 import ipaddress
 import socket
 import subprocess
@@ -21,6 +23,7 @@ from netns import Namespace, run, wait_for
 ETH_P_ALL = 3
 DEVICE = "eth0"
 PORT = 9999
+SOME = 1000                             # packets in clear, kept one by one
 
 
 class Neighbour:
@@ -75,7 +78,7 @@ while True:
 SENDER = """
 import socket, sys, time
 sockets = {}
-for address in sys.argv[2:]:
+for address in sys.argv[3:]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sockets[address] = socket.socket(family, socket.SOCK_DGRAM)
 while True:
@@ -84,44 +87,73 @@ while True:
             one.sendto(b"x" * 64, (address, int(sys.argv[1])))
         except OSError:
             pass
-    time.sleep(0.002)
+    time.sleep(float(sys.argv[2]))
 """
 
 
-class Flood:
-    """A sender, and a look at the cable."""
+class Direction:
+    """What one of the two sends to the other."""
 
-    def __init__(self, neighbour):
-        self.neighbour = neighbour
-        self.ours = set(kubernetes.SELF.addresses)
-        self.clear, self.encrypted, self.ended = [], 0, False
+    def __init__(self, place, sources, destinations):
+        self.place, self.sources, self.destinations = place, set(sources), destinations
+        self.clear, self.encrypted, self.exempt = [], 0, 0      # clear: the first of them
+        self.clear_to = collections.Counter()
+
+    def take(self, one):
+        if one.source not in self.sources:
+            return
+        if one.protocol == socket.IPPROTO_UDP and one.dport == wireguard.PORT:
+            self.encrypted += 1
+        elif one.destination not in self.destinations:
+            return
+        elif one.protocol == socket.IPPROTO_TCP and kubernetes.PORT in (one.sport, one.dport):
+            self.exempt += 1
+        else:
+            self.clear_to[one.destination] += 1
+            if len(self.clear) < SOME:
+                self.clear.append(one)
+
+    def send(self, pause):
+        return self.place.spawn(sys.executable, "-c", SENDER, str(PORT), str(pause),
+                                *self.destinations)
+
+
+class Flood:
+    """Senders, and a look at the cable."""
+
+    def __init__(self, neighbour, both=False, pause=0.002):
+        ours, theirs = kubernetes.SELF.addresses, neighbour.node.addresses
+        self.there = Direction(wireguard.Here, ours, neighbour.destinations)
+        self.back = Direction(neighbour.ns, theirs, ours)
+        self.directions = [self.there, self.back] if both else [self.there]
+        self.pause, self.ended = pause, False
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)     # SO_RCVBUFFORCE
         self.socket.bind((DEVICE, ETH_P_ALL))
         self.socket.settimeout(0.2)
 
-    def _take(self, frame):
-        one = packet.parse(frame)
-        if not one or one.source not in self.ours or packet.is_neighbourhood(one):
-            return
-        if one.protocol == socket.IPPROTO_UDP and one.dport == wireguard.PORT:
-            self.encrypted += 1
-        elif one.destination in self.neighbour.destinations:
-            self.clear.append(str(one))
+    @property
+    def clear(self):
+        return self.there.clear
+
+    @property
+    def encrypted(self):
+        return self.there.encrypted
 
     def _look(self):
         while not self.ended:
             try:
-                self._take(self.socket.recv(256))
+                one = packet.parse(self.socket.recv(256))
             except TimeoutError:
-                pass
+                continue
+            if one and not packet.is_neighbourhood(one):
+                for direction in self.directions:
+                    direction.take(one)
 
     def __enter__(self):
         self.watcher = threading.Thread(target=self._look, daemon=True)
         self.watcher.start()
-        self.sender = subprocess.Popen(
-            [sys.executable, "-c", SENDER, str(PORT), *self.neighbour.destinations],
-            stdin=subprocess.DEVNULL)
+        self.senders = [direction.send(self.pause) for direction in self.directions]
         return self
 
     def wait_encrypted(self, more=20, seconds=30):
@@ -133,8 +165,9 @@ class Flood:
         wait_for(lambda: len(self.clear) >= 20, seconds, "packets in clear", every=0.05)
 
     def __exit__(self, *exception):
-        self.sender.kill()
-        self.sender.wait()
+        for sender in self.senders:
+            sender.kill()
+            sender.wait()
         self.ended = True
         self.watcher.join()
         self.socket.close()
