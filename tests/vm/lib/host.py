@@ -40,6 +40,8 @@ def install():
     unpack()
     run("systemd-sysusers", "nodecryptor.conf")
     run("systemctl", "daemon-reload")
+    # The bus has read the policy for a user that did not exist yet, and left it out
+    run("systemctl", "try-reload-or-restart", "dbus")
 
 
 def configure(text):
