@@ -101,8 +101,8 @@ static int read_answer(const struct nlmsghdr *message, void *userdata)
         return 0;
 }
 
-int route_query(struct netlink *nl, const struct flow *flow, uint32_t iif, struct route_answer *ret,
-        struct error *error)
+int route_query_unnamed(struct netlink *nl, const struct flow *flow, uint32_t iif,
+        struct route_answer *ret, struct error *error)
 {
         char buffer[NETLINK_MESSAGE_MAX] __attribute__((aligned(4)));
         struct route_answer answer = {};
@@ -120,8 +120,16 @@ int route_query(struct netlink *nl, const struct flow *flow, uint32_t iif, struc
         }
         if (r < 0)
                 return error_set(error, r, "%s", failure.text);
-        if (answer.oif)
-                (void)if_indextoname(answer.oif, answer.interface);
         *ret = answer;
         return 0;
+}
+
+int route_query(struct netlink *nl, const struct flow *flow, uint32_t iif, struct route_answer *ret,
+        struct error *error)
+{
+        int r = route_query_unnamed(nl, flow, iif, ret, error);
+
+        if (r >= 0 && ret->result == 0 && ret->oif)
+                (void)if_indextoname(ret->oif, ret->interface);
+        return r;
 }

@@ -34,3 +34,6 @@ struct route_answer {
  */
 int route_query(struct netlink *nl, const struct flow *flow, uint32_t iif, struct route_answer *ret,
         struct error *error);
+/* The same, and `interface` stays empty: its name costs more than the answer. */
+int route_query_unnamed(struct netlink *nl, const struct flow *flow, uint32_t iif,
+        struct route_answer *ret, struct error *error);
