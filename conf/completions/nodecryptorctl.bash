@@ -10,6 +10,7 @@ _nodecryptorctl() {
                 [enforce]=' '
                 [plan]='--nodes --node-name --config --api-endpoint --mark --without-device --loose-rp-filter'
                 [explain]='--from --protocol --mark --config --node-name --state-directory'
+                [audit]='--live --json --config --node-name --state-directory'
                 [wait]='--enforcing --timeout --runtime-directory'
                 [reload]='--timeout --runtime-directory'
                 [flush]='--yes --while-running --config --state-directory --runtime-directory'
@@ -34,7 +35,7 @@ _nodecryptorctl() {
                 mapfile -t COMPREPLY < <(compgen -W 'tcp udp icmp' -- "$cur")
                 return
                 ;;
-        --node-name | --api-endpoint | --mark | --from | --timeout)
+        --node-name | --api-endpoint | --mark | --from | --timeout | --live)
                 return
                 ;;
         esac

@@ -10,6 +10,7 @@ verbs=(
         'enforce:enforce until the daemon ends'
         'plan:print the policy as ip commands'
         'explain:say which way a flow goes, and why'
+        'audit:prove that nothing leaves in clear'
         'wait:wait until the policy is in force'
         'reload:have the daemon read its configuration again'
         'flush:take the policy out of the kernel'
@@ -47,6 +48,12 @@ argument)
                         "--node-name=[this node's name]:name:" \
                         '--state-directory=[where the snapshot is]:folder:_files -/' \
                         '1:destination:'
+                ;;
+        audit)
+                _arguments '--live=[look at the wire]:seconds:' '--json[as JSON]' \
+                        '--config=[the configuration]:file:_files' \
+                        "--node-name=[this node's name]:name:" \
+                        '--state-directory=[where the snapshot is]:folder:_files -/'
                 ;;
         wait)
                 _arguments '--enforcing[until the policy is in force]' \

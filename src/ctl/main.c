@@ -19,6 +19,7 @@ static const struct {
         {"enforce", verb_enforce},
         {"plan", verb_plan},
         {"explain", verb_explain},
+        {"audit", verb_audit},
         {"wait", verb_wait},
         {"reload", verb_reload},
         {"flush", verb_flush},
@@ -61,6 +62,14 @@ static void print_help(FILE *stream)
               "        --node-name NAME         our node's name, if not as the daemon found it\n"
               "        --state-directory DIR    where the daemon keeps its snapshot\n"
               "\n"
+              "  audit\n"
+              "        Ask the kernel about flows to every other node and its pods, and hold its\n"
+              "        answers against the policy. The nodes are the daemon's; while it is away,\n"
+              "        those of its snapshot.\n"
+              "        --live SECONDS           look at the wire instead: count packets by class\n"
+              "        --json\n"
+              "        --config FILE, --node-name NAME, --state-directory DIR   as above\n"
+              "\n"
               "  wait --enforcing\n"
               "        Until the kernel, read back, holds the policy: for what must not start "
               "before.\n"
@@ -81,8 +90,9 @@ static void print_help(FILE *stream)
               "  --help, --version\n"
               "\n"
               "Exit status: 0 done (status: enforcing or observing, explain: kernel and policy\n"
-              "agree), 1 not so, not so in time, or it failed, 2 wrong usage or configuration,\n"
-              "3 the daemon cannot be asked.\n",
+              "agree, audit: nothing in clear that must not be), 1 not so, not so in time, or it\n"
+              "failed, 2 wrong usage or configuration, 3 the daemon, or for audit what it needs,\n"
+              "cannot be asked.\n",
                 stream);
 }
 
