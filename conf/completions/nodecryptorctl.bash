@@ -11,6 +11,7 @@ _nodecryptorctl() {
                 [plan]='--nodes --node-name --config --api-endpoint --mark --without-device --loose-rp-filter'
                 [explain]='--from --protocol --mark --config --node-name --state-directory'
                 [audit]='--live --json --config --node-name --state-directory'
+                [check]='--json --kubeconfig --config --state-directory'
                 [wait]='--enforcing --timeout --runtime-directory'
                 [reload]='--timeout --runtime-directory'
                 [flush]='--yes --while-running --config --state-directory --runtime-directory'
@@ -21,7 +22,7 @@ _nodecryptorctl() {
                 prev=${COMP_WORDS[COMP_CWORD - 2]}
         fi
         case $prev in
-        --nodes | --config)
+        --nodes | --config | --kubeconfig)
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 compopt -o filenames 2>/dev/null
                 return

@@ -11,6 +11,7 @@ verbs=(
         'plan:print the policy as ip commands'
         'explain:say which way a flow goes, and why'
         'audit:prove that nothing leaves in clear'
+        'check:what is in the way of enforcing'
         'wait:wait until the policy is in force'
         'reload:have the daemon read its configuration again'
         'flush:take the policy out of the kernel'
@@ -53,6 +54,11 @@ argument)
                 _arguments '--live=[look at the wire]:seconds:' '--json[as JSON]' \
                         '--config=[the configuration]:file:_files' \
                         "--node-name=[this node's name]:name:" \
+                        '--state-directory=[where the snapshot is]:folder:_files -/'
+                ;;
+        check)
+                _arguments '--json[as JSON]' '--kubeconfig=[the credential]:file:_files' \
+                        '--config=[the configuration]:file:_files' \
                         '--state-directory=[where the snapshot is]:folder:_files -/'
                 ;;
         wait)

@@ -20,6 +20,7 @@ static const struct {
         {"plan", verb_plan},
         {"explain", verb_explain},
         {"audit", verb_audit},
+        {"check", verb_check},
         {"wait", verb_wait},
         {"reload", verb_reload},
         {"flush", verb_flush},
@@ -70,6 +71,14 @@ static void print_help(FILE *stream)
               "        --json\n"
               "        --config FILE, --node-name NAME, --state-directory DIR   as above\n"
               "\n"
+              "  check\n"
+              "        What is in the way of enforcing, on this host and in Cilium's settings, "
+              "and\n"
+              "        what helps.\n"
+              "        --json\n"
+              "        --kubeconfig FILE        the credential, if not where the daemon finds it\n"
+              "        --config FILE, --state-directory DIR   as above\n"
+              "\n"
               "  wait --enforcing\n"
               "        Until the kernel, read back, holds the policy: for what must not start "
               "before.\n"
@@ -90,9 +99,9 @@ static void print_help(FILE *stream)
               "  --help, --version\n"
               "\n"
               "Exit status: 0 done (status: enforcing or observing, explain: kernel and policy\n"
-              "agree, audit: nothing in clear that must not be), 1 not so, not so in time, or it\n"
-              "failed, 2 wrong usage or configuration, 3 the daemon, or for audit what it needs,\n"
-              "cannot be asked.\n",
+              "agree, audit: nothing in clear that must not be, check: no error found), 1 not so,\n"
+              "not so in time, or it failed, 2 wrong usage or configuration, 3 the daemon, or for\n"
+              "audit and check what they need, cannot be asked.\n",
                 stream);
 }
 

@@ -8,7 +8,7 @@
 #define EXIT_AGREE    0
 #define EXIT_DISAGREE 1
 #define EXIT_USAGE    2 /* also: the configuration was refused */
-#define EXIT_AWAY     3 /* the daemon, or what audit needs, cannot be asked */
+#define EXIT_AWAY     3 /* the daemon, or what audit and check need, cannot be asked */
 
 int verb_status(int argc, char **argv);
 int verb_peers(int argc, char **argv);
@@ -18,6 +18,7 @@ int verb_enforce(int argc, char **argv);
 int verb_plan(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_audit(int argc, char **argv);
+int verb_check(int argc, char **argv);
 int verb_wait(int argc, char **argv);
 int verb_reload(int argc, char **argv);
 int verb_flush(int argc, char **argv);

@@ -210,6 +210,11 @@ static void options_of_audit(void)
         check_verb("audit");
 }
 
+static void options_of_check(void)
+{
+        check_verb("check");
+}
+
 static void options_of_wait(void)
 {
         check_verb("wait");
@@ -227,5 +232,5 @@ static void options_of_flush(void)
 
 TEST_MAIN(TEST(options_of_the_daemon), TEST(keys_of_the_file), TEST(limits_of_the_file),
         TEST(options_of_status), TEST(options_of_peers), TEST(options_of_plan),
-        TEST(options_of_explain), TEST(options_of_audit), TEST(options_of_wait),
-        TEST(options_of_reload), TEST(options_of_flush))
+        TEST(options_of_explain), TEST(options_of_audit), TEST(options_of_check),
+        TEST(options_of_wait), TEST(options_of_reload), TEST(options_of_flush))
