@@ -7,6 +7,8 @@
 #define MESSAGE_ENFORCING      "a1f6a1c4b7a64c0f8f1d6f0f6a5b2e01"
 /* The kernel does not hold the wanted policy, and why. */
 #define MESSAGE_DEGRADED       "5b0a7f0b6f0e4f5aa3a1e2d1c8b7d902"
+/* Observe mode: what would be if the policy were in force. */
+#define MESSAGE_PREVIEW        "b5e0c1d2f3a44b6e8d7c9a0b1c2d3e10"
 /* Somebody else changed or deleted what is ours. */
 #define MESSAGE_FOREIGN_CHANGE "3c9d6e2f0b1c4b8e9a7f5d4c3b2a1903"
 /* Somebody takes what is ours away again and again; or has stopped. */

@@ -130,6 +130,18 @@ static void add_device(struct table *table, json_object *status)
                         status_number(status, "NodesUndecided"));
 }
 
+/* In observe mode. */
+static void add_preview(struct table *table, json_object *status)
+{
+        const char *preview = status_text(status, "Preview");
+
+        if (strcmp(status_text(status, "Mode"), "observe") != 0)
+                return;
+        add_label(table, "Would be");
+        table_add(table, COLOUR_NONE, "%s",
+                *preview ? preview : "nothing else: the kernel holds the policy");
+}
+
 static void add_repair(struct table *table, json_object *status, uint64_t now)
 {
         char age[HUMAN_TEXT_MAX];
@@ -167,6 +179,7 @@ static int print_table(json_object *status, json_object *warnings, uint64_t now)
         add_state(&table, status, now);
         add_knowledge(&table, status, now);
         add_device(&table, status);
+        add_preview(&table, status);
         add_repair(&table, status, now);
         add_warnings(&table, warnings);
         r = output_table(&table);

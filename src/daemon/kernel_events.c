@@ -18,12 +18,15 @@ static void on_link(const char *name, uint32_t ifindex, bool deleted, void *user
 
         for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
                 ours |= strcmp(name, watched[i]) == 0;
-        if (ours)
-                reconcile_now(m);
+        if (!ours)
+                return;
+        note_cause(m, REPAIR_DEVICE);
+        reconcile_now(m);
 }
 
 static void on_address(void *userdata)
 {
+        note_cause(userdata, REPAIR_HOST);
         reconcile_now(userdata);
 }
 
@@ -32,8 +35,10 @@ static void on_rp_filter(void *userdata)
         struct manager *m = userdata;
 
         /* Every new link tells its own, those of pods too. */
-        if (reconciler_rp_filter_changed(&m->reconciler))
-                reconcile_now(m);
+        if (!reconciler_rp_filter_changed(&m->reconciler))
+                return;
+        note_cause(m, REPAIR_HOST);
+        reconcile_now(m);
 }
 
 /* Of ours, or in its place: in our tables whatever is done, as for rules what has our shape. */
@@ -56,6 +61,8 @@ static void on_foreign(const struct foreign_change *change, void *userdata)
                         monotonic_usec());
                 watch_for_peace(m);
         }
+        /* Port id 0: the kernel's own doing, as when a device goes. */
+        note_cause(m, change->port_id == 0 ? REPAIR_DEVICE : REPAIR_FOREIGN);
         reconcile_repair(m);
 }
 
@@ -63,6 +70,7 @@ static void on_overflow(int code, void *userdata)
 {
         log_debug("announcements of the kernel were lost (%s): reading everything again",
                 strerror(-code));
+        note_cause(userdata, REPAIR_LOST);
         reconcile_now(userdata);
 }
 

@@ -70,6 +70,7 @@ struct manager {
         sd_event_source *signals[3];
 
         uint64_t due_since;    /* CLOCK_MONOTONIC in µs: a reconcile waits since then; 0: none */
+        unsigned causes;       /* bits of enum repair_cause: what called for the next run */
         bool whole;            /* the run that is due must look at everything */
         bool followed;         /* a whole run after partial ones is on its way */
         uint64_t ran_at;       /* CLOCK_MONOTONIC in µs, of the last run */
@@ -86,6 +87,8 @@ struct manager {
 /* Creates the timers and the "now" source, all off. */
 int schedule_init(struct manager *m);
 void schedule_deinit(struct manager *m);
+/* Why the reconcile that is about to be asked for might find something to repair. */
+void note_cause(struct manager *m, enum repair_cause cause);
 /* Everything, in this turn of the loop, once, however often it is asked for. */
 void reconcile_now(struct manager *m);
 /* Everything, gathered with what else comes in the next 100 ms. */

@@ -145,8 +145,10 @@ static void on_done(int code, const struct error *error, void *userdata)
                 failed(m, -ENOMEM, &out_of_memory);
         if (peers->again)
                 peers->due = peers->begun + APART_SEC;
-        if (code >= 0 && peers->mark != m->story.mark)
+        if (code >= 0 && peers->mark != m->story.mark) {
+                note_cause(m, REPAIR_DEVICE);
                 reconcile_now(m);
+        }
         arm_tick(peers);
 }
 
@@ -189,11 +191,13 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
         (void)usec;
         if (peers->reader)
                 failed(m, -ETIMEDOUT, &error);
-        if (peers->due <= now_sec())
+        if (peers->due <= now_sec()) {
                 start_reading(m);
-        else if (wireguard_read(peers->ifindex, &wireguard, NULL) >= 0 &&
-                 wireguard.fwmark != m->story.mark)
+        } else if (wireguard_read(peers->ifindex, &wireguard, NULL) >= 0 &&
+                   wireguard.fwmark != m->story.mark) {
+                note_cause(m, REPAIR_DEVICE);
                 reconcile_now(m);
+        }
         arm_tick(peers);
         return 0;
 }

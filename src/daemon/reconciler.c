@@ -177,6 +177,7 @@ static void count(struct run *run, const struct policy_input *input)
                 result->control_planes += node_is_control_plane(cluster->nodes[i]);
                 if (cluster->nodes[i] == self)
                         continue;
+                node_tally_count(&result->steered, cluster->nodes[i], 1);
                 result->pods += cluster->nodes[i]->n_pod_prefixes;
                 for (int family = 0; family < FAMILY_MAX; family++)
                         result->nodes += cluster->nodes[i]->addresses[family].family != 0;
@@ -440,6 +441,8 @@ static int run_kernel(struct run *run)
 
         if (run->input->settings->mode == MODE_OBSERVE) {
                 r = step_all(run, false);
+                policy_preview(&run->layouts[0], &run->device, &run->wanted, &run->actual,
+                        &run->result->preview);
                 run->result->in_sync = r >= 0 && run->result->pending == 0;
                 count_aliens(run);
                 return r;

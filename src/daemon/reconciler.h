@@ -13,9 +13,11 @@
 #include "model/cluster.h"
 #include "model/endpoint.h"
 #include "model/node_changes.h"
+#include "model/node_tally.h"
 #include "model/settings.h"
 #include "policy/device.h"
 #include "policy/findings.h"
+#include "policy/preview.h"
 #include "policy/steering.h"
 #include "store/layout_record.h"
 
@@ -38,13 +40,15 @@ struct reconcile_result {
         bool partial;   /* a few nodes' routes were looked at: findings are not known */
         bool in_sync;   /* read back: the kernel holds all that is wanted, and nothing stale */
         bool untouched; /* it did before, too */
-        size_t pending; /* steps that observe mode did not take, or that are left */
+        struct preview preview; /* of observe mode: what the policy would do */
+        size_t pending;         /* steps that observe mode did not take, or that are left */
         size_t written;
         size_t failed;
         uint64_t written_at; /* CLOCK_MONOTONIC in µs, of the last step taken; 0: there was none */
-        size_t rules, routes; /* wanted */
-        size_t aliens;        /* in our band or tables, not ours, left alone */
-        size_t pods, nodes;   /* steered prefixes and addresses */
+        size_t rules, routes;      /* wanted */
+        size_t aliens;             /* in our band or tables, not ours, left alone */
+        size_t pods, nodes;        /* steered prefixes and addresses */
+        struct node_tally steered; /* of the other nodes, the same in detail */
         size_t control_planes;
         bool is_control_plane;
         bool endpoint_local;          /* this host holds an address of the API endpoint */

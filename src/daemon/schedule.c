@@ -7,6 +7,8 @@
 
 #include "daemon/manager_private.h"
 
+_Static_assert(WATCH_RESTART_MAX == STATUS_WATCH_RESTARTS, "the status has them all");
+
 /*
  * Node changes are gathered for so long before they are applied together: addresses that go from
  * one node to another come as two changes, and between them they must not be let go.
@@ -46,6 +48,11 @@ static void mark_due(struct manager *m)
         m->story.status.in_sync = false;
         if (m->due_since == 0)
                 m->due_since = monotonic_usec();
+}
+
+void note_cause(struct manager *m, enum repair_cause cause)
+{
+        m->causes |= 1u << cause;
 }
 
 void reconcile_now(struct manager *m)
@@ -121,6 +128,10 @@ void note_contact(struct manager *m)
 
         if (m->kube)
                 client = kube_client_status(m->kube);
+        for (size_t i = 0; i < ARRAY_SIZE(client.requests); i++)
+                status->requests.requests[i] = client.requests[i];
+        for (size_t i = 0; i < WATCH_RESTART_MAX; i++)
+                status->requests.watch_restarts[i] = client.watch_restarts[i];
         if (client.last_contact != 0)
                 status->last_contact = unix_time(client.last_contact);
         if (client.last_data != 0)
@@ -211,6 +222,18 @@ struct reconcile_input reconcile_input_now(const struct manager *m)
         };
 }
 
+/* Of several causes the most telling one, as they are ordered. */
+static void count_repair(struct manager *m, const struct reconcile_result *result)
+{
+        unsigned cause = 0;
+
+        while (cause < REPAIR_MAX && !(m->causes & 1u << cause))
+                cause++;
+        if (result->written > 0 && cause < REPAIR_MAX)
+                m->story.status.totals.repairs[cause]++;
+        m->causes = 0;
+}
+
 /* The changes that were due are in the kernel, or a retry is to bring them there. */
 static void ran(struct manager *m, struct reconcile_result *result, int code, uint64_t begin)
 {
@@ -220,6 +243,7 @@ static void ran(struct manager *m, struct reconcile_result *result, int code, ui
                 m->story.status.last_delay_usec = result->written_at - m->due_since;
         sd_event_source_set_enabled(m->gather, SD_EVENT_OFF);
         knowledge_applied(&m->knowledge);
+        count_repair(m, result);
         m->due_since = 0;
         m->whole = false;
         m->ran_at = end;
@@ -307,7 +331,10 @@ static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        reconcile_now(userdata);
+        struct manager *m = userdata;
+
+        note_cause(m, source == m->retry ? REPAIR_RETRY : REPAIR_RESCAN);
+        reconcile_now(m);
         return 0;
 }
 

@@ -109,6 +109,7 @@ static void count_node(struct reconcile_result *result, const struct node *node,
 
         if (!node)
                 return;
+        node_tally_count(&result->steered, node, sign);
         for (int i = 0; i < FAMILY_MAX; i++)
                 addresses += node->addresses[i].family != 0;
         result->pods += (size_t)sign * node->n_pod_prefixes;

@@ -139,6 +139,11 @@ static void fill_counts(struct story *story, const struct knowledge *knowledge,
 
         counts->nodes = knowledge->cluster->n_nodes;
         counts->control_planes = result->control_planes;
+        for (int role = 0; role < ROLE_MAX; role++)
+                for (int family = 0; family < FAMILY_MAX; family++) {
+                        counts->addresses[role][family] = result->steered.addresses[role][family];
+                        counts->prefixes[role][family] = result->steered.pod_prefixes[role][family];
+                }
         counts->pod_prefixes = result->pods;
         counts->node_addresses = result->nodes;
         counts->rules = result->rules;
@@ -199,6 +204,30 @@ static void tell_state(struct story *story, const struct settings *settings,
                         result->untouched ? "as they stood" : "written and read back");
 }
 
+/* In observe mode: what would be, whenever that is something else. */
+static void tell_preview(struct story *story, const struct settings *settings,
+        const struct knowledge *knowledge, const struct reconcile_result *result)
+{
+        struct status_preview *preview = &story->status.preview;
+        struct text_builder text = {};
+        char told[STATUS_TEXT_MAX];
+
+        memcpy(told, preview->text, sizeof(told));
+        *preview = (struct status_preview){
+                .moved = result->preview.effects[EFFECT_MOVED].n,
+                .blocked = result->preview.effects[EFFECT_BLOCKED].n,
+                .released = result->preview.effects[EFFECT_RELEASED].n,
+        };
+        if (settings->mode == MODE_OBSERVE) {
+                preview_format(&result->preview, knowledge->cluster, settings->interface, &text);
+                STATUS_PRINT(preview->text, "%s", text.text && !text.failed ? text.text : "");
+        }
+        text_deinit(&text);
+        if (strcmp(told, preview->text) != 0 && preview->text[0])
+                log_event(LOG_NOTICE, MESSAGE_PREVIEW, NULL,
+                        "observing: were the policy in force, %s", preview->text);
+}
+
 void story_reconciled(struct story *story, const struct settings *settings,
         const struct knowledge *knowledge, struct reconcile_result *result, int code,
         uint64_t duration_usec)
@@ -217,6 +246,7 @@ void story_reconciled(struct story *story, const struct settings *settings,
         status->knowledge = knowledge->source;
         status->snapshot_saved = knowledge->saved_at;
         status->last_reconcile_usec = duration_usec;
+        status_count_duration(&status->totals.durations, duration_usec);
         status->totals.objects_written += result->written;
         if (code < 0)
                 status->totals.reconciles_failed++;
@@ -237,6 +267,7 @@ void story_reconciled(struct story *story, const struct settings *settings,
         tell_aliens(story, result);
         tell_record(story, result);
         tell_state(story, settings, result, code);
+        tell_preview(story, settings, knowledge, result);
 }
 
 void story_snapshot_loaded(

@@ -316,6 +316,8 @@ struct kube_client_status kube_client_status(const struct kube_client *client)
         result.last_data = status->last_data;
         for (size_t i = 0; i < ARRAY_SIZE(result.requests); i++)
                 result.requests[i] = status->requests[i];
+        for (size_t i = 0; i < ARRAY_SIZE(result.watch_restarts); i++)
+                result.watch_restarts[i] = status->watch_restarts[i];
         result.lists = status->lists;
         result.streamed_lists = status->streamed_lists;
         result.checks = status->checks;

@@ -60,6 +60,7 @@ struct kube_client_status {
         uint64_t last_data;
         /* Requests that ended, by the first digit of their status code; [0]: without any answer. */
         uint64_t requests[6];
+        uint64_t watch_restarts[WATCH_RESTART_MAX];
         uint64_t lists, streamed_lists /* of them */, checks, watches, events, bookmarks,
                 bad_objects;
 };

@@ -431,6 +431,7 @@ void reflector_resync(struct reflector *reflector)
         if (reflector->state == REFLECTOR_BACKOFF || reflector->state == REFLECTOR_LISTING)
                 return;
         reflector->interrupt = true;
+        reflector->status.watch_restarts[WATCH_RESYNC] += reflector->state == REFLECTOR_WATCHING;
         reflector_schedule(reflector, NEXT_LIST, 0);
 }
 

@@ -27,6 +27,17 @@ enum reflector_state {
         REFLECTOR_STATE_MAX,
 };
 
+/* Why a watch that the server had taken on ended, and another request followed. */
+enum watch_restart {
+        WATCH_CLOSED,  /* the server ended it, as it does when its time is over */
+        WATCH_EXPIRED, /* the server does not remember the version any more */
+        WATCH_SILENT,  /* no event and no bookmark for too long */
+        WATCH_REFUSED, /* an error of the server */
+        WATCH_BROKEN,  /* the connection, or what came over it */
+        WATCH_RESYNC,  /* on request */
+        WATCH_RESTART_MAX,
+};
+
 /* "waiting", "listing", … */
 const char *reflector_state_name(enum reflector_state state);
 
@@ -78,6 +89,7 @@ struct reflector_status {
         uint64_t last_contact; /* CLOCK_BOOTTIME in µs; 0: never */
         uint64_t last_data;    /* what was handed over is as of then, see kube/client.h */
         uint64_t requests[6];
+        uint64_t watch_restarts[WATCH_RESTART_MAX];
         uint64_t lists, streamed_lists, checks, watches, events, bookmarks, bad_objects;
 };
 

@@ -235,6 +235,7 @@ void reflector_watch_silent(struct reflector *reflector)
         bool answered = reflector->state == REFLECTOR_WATCHING, initial = reflector->initial;
 
         reflector->status.requests[0]++;
+        reflector->status.watch_restarts[WATCH_SILENT] += answered && !initial;
         reflector_watch_reset(reflector);
         if (initial) {
                 reflector_initial_silent(reflector);
@@ -252,11 +253,22 @@ void reflector_watch_silent(struct reflector *reflector)
         }
 }
 
+static enum watch_restart restart_of(const struct outcome *outcome)
+{
+        switch (outcome->kind) {
+        case ANSWER_OK: return WATCH_CLOSED;
+        case ANSWER_EXPIRED:
+        case ANSWER_TOO_LARGE: return WATCH_EXPIRED;
+        case ANSWER_BROKEN: return WATCH_BROKEN;
+        default: return WATCH_REFUSED;
+        }
+}
+
 static void on_done(void *userdata, const struct http_result *result)
 {
         struct reflector *reflector = userdata;
         struct outcome outcome = reflector_take_result(reflector, result);
-        bool initial;
+        bool initial, watching = reflector->state == REFLECTOR_WATCHING;
 
         /* An ERROR event counts as one itself. */
         if (reflector->watch_events > (reflector->watch_error.kind != ANSWER_OK))
@@ -266,6 +278,7 @@ static void on_done(void *userdata, const struct http_result *result)
         /* A whole list that is not believed is a list's failure, not the stream's. */
         initial = reflector->initial && !reflector->watch_refused;
         reflector_watch_reset(reflector);
+        reflector->status.watch_restarts[restart_of(&outcome)] += watching;
         if (initial)
                 reflector_initial_failed(reflector, &outcome);
         else if (outcome.kind == ANSWER_OK)

@@ -60,15 +60,59 @@ static void print_state(const struct status *status, struct text_builder *builde
         counter("policy_generation_total", "Policy changes applied.", status->generation, builder);
 }
 
+static const char *const roles[] = {"worker", "control_plane"};
+
+static void print_by_family(const char *name, const char *help,
+        const uint64_t counts[2][FAMILY_MAX], struct text_builder *builder)
+{
+        static const char *const families[FAMILY_MAX] = {
+                [FAMILY_INET] = "ipv4", [FAMILY_INET6] = "ipv6"};
+
+        head(name, "gauge", help, builder);
+        for (size_t role = 0; role < ARRAY_SIZE(roles); role++)
+                for (size_t family = 0; family < FAMILY_MAX; family++)
+                        text_append(builder,
+                                "nodecryptor_%s{family=\"%s\",role=\"%s\"} %" PRIu64 "\n", name,
+                                families[family], roles[role], counts[role][family]);
+}
+
+/* What would be otherwise is known in observe mode only. */
+static void print_preview(const struct status *status, struct text_builder *builder)
+{
+        const struct {
+                const char *effect;
+                uint64_t n;
+        } effects[] = {
+                {"move", status->preview.moved},
+                {"block", status->preview.blocked},
+                {"release", status->preview.released},
+        };
+
+        if (!status->observe_only)
+                return;
+        head("observed_destinations", "gauge",
+                "Observe mode: destinations whose flows would go another way if the policy were in "
+                "force: move into the device, block, release from either.",
+                builder);
+        for (size_t i = 0; i < ARRAY_SIZE(effects); i++)
+                text_append(builder,
+                        "nodecryptor_observed_destinations{effect=\"%s\"} %" PRIu64 "\n",
+                        effects[i].effect, effects[i].n);
+}
+
 static void print_counts(const struct status_counts *counts, struct text_builder *builder)
 {
-        gauge("nodes", "Nodes of the cluster that are known, this one included.", counts->nodes,
+        head("nodes", "gauge", "Nodes of the cluster that are known, this one included, by role.",
                 builder);
-        gauge("control_plane_nodes", "Nodes among them with the control-plane label.",
-                counts->control_planes, builder);
-        gauge("pod_prefixes", "Pod prefixes of other nodes.", counts->pod_prefixes, builder);
-        gauge("node_addresses", "Addresses of other nodes that are steered.",
-                counts->node_addresses, builder);
+        text_append(builder, "nodecryptor_nodes{role=\"%s\"} %" PRIu64 "\n", roles[0],
+                counts->nodes - counts->control_planes);
+        text_append(builder, "nodecryptor_nodes{role=\"%s\"} %" PRIu64 "\n", roles[1],
+                counts->control_planes);
+        print_by_family("pod_prefixes", "Pod prefixes of other nodes, by their role and family.",
+                counts->prefixes, builder);
+        print_by_family("node_addresses",
+                "Addresses of other nodes that are steered, by their role and family.",
+                counts->addresses, builder);
         gauge("exemptions", "Exemptions configured.", counts->exemptions, builder);
         gauge("kernel_rules", "Rules of ours in the kernel.", counts->rules, builder);
         gauge("kernel_routes", "Routes of ours in the kernel.", counts->routes, builder);
@@ -77,7 +121,8 @@ static void print_counts(const struct status_counts *counts, struct text_builder
         gauge("rp_filter_strict_links",
                 "Links towards other nodes with rp_filter 1: nothing encrypted comes in there.",
                 counts->strict_links, builder);
-        gauge("bad_objects", "Objects of the API left out because they cannot be used.",
+        counter("bad_objects_total",
+                "Objects of the API that were left out because they cannot be used.",
                 counts->bad_objects, builder);
 }
 
@@ -144,6 +189,61 @@ static void print_sources(const struct status *status, uint64_t now, struct text
                 status->snapshot_saved, builder);
 }
 
+/* Labels of requests and restarts: see struct status_api. */
+static void print_api(const struct status_api *api, struct text_builder *builder)
+{
+        static const char *const codes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+        static const char *const reasons[STATUS_WATCH_RESTARTS] = {
+                "closed", "expired", "silent", "refused", "broken", "resync"};
+
+        head("api_requests_total", "counter",
+                "Requests to the API server that have ended, by class of status code; none: "
+                "without an answer.",
+                builder);
+        for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+                text_append(builder, "nodecryptor_api_requests_total{code=\"%s\"} %" PRIu64 "\n",
+                        codes[i], api->requests[i]);
+        head("api_watch_restarts_total", "counter",
+                "Watches of the API server that ended: closed by the server, expired, silent for "
+                "too long, refused, broken, or for a resync.",
+                builder);
+        for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+                text_append(builder,
+                        "nodecryptor_api_watch_restarts_total{reason=\"%s\"} %" PRIu64 "\n",
+                        reasons[i], api->watch_restarts[i]);
+}
+
+static void print_durations(const struct status_histogram *durations, struct text_builder *builder)
+{
+        uint64_t n = 0;
+
+        head("reconcile_duration_seconds", "histogram", "How long reconciles took.", builder);
+        for (size_t i = 0; i < STATUS_DURATIONS; i++) {
+                n += durations->classes[i];
+                text_append(builder,
+                        "nodecryptor_reconcile_duration_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+                        (double)status_durations[i] / 1e6, n);
+        }
+        n += durations->classes[STATUS_DURATIONS];
+        text_append(builder,
+                "nodecryptor_reconcile_duration_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n"
+                "nodecryptor_reconcile_duration_seconds_sum %" PRIu64 ".%06" PRIu64 "\n"
+                "nodecryptor_reconcile_duration_seconds_count %" PRIu64 "\n",
+                n, durations->sum_usec / 1000000, durations->sum_usec % 1000000, n);
+}
+
+static void print_repairs(const uint64_t repairs[REPAIR_MAX], struct text_builder *builder)
+{
+        head("repairs_total", "counter",
+                "Reconciles that wrote although the wanted policy was the same, by what they found "
+                "changed: foreign_change, device, host (addresses, rp_filter), lost_events, retry, "
+                "rescan (nothing had been announced).",
+                builder);
+        for (unsigned i = 0; i < REPAIR_MAX; i++)
+                text_append(builder, "nodecryptor_repairs_total{cause=\"%s\"} %" PRIu64 "\n",
+                        repair_name(i), repairs[i]);
+}
+
 static void print_totals(const struct status *status, struct text_builder *builder)
 {
         const struct status_totals *totals = &status->totals;
@@ -175,9 +275,13 @@ static void print_totals(const struct status *status, struct text_builder *build
 void metrics_print(const struct status *status, uint64_t now, struct text_builder *builder)
 {
         print_state(status, builder);
+        print_preview(status, builder);
         print_counts(&status->counts, builder);
         print_device(&status->device, builder);
         print_peers(&status->peers, builder);
         print_sources(status, now, builder);
+        print_api(&status->requests, builder);
         print_totals(status, builder);
+        print_durations(&status->totals.durations, builder);
+        print_repairs(status->totals.repairs, builder);
 }

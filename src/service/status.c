@@ -28,6 +28,33 @@ const char *knowledge_name(enum knowledge_source knowledge)
         return (unsigned)knowledge < KNOWLEDGE_MAX ? names[knowledge] : "unknown";
 }
 
+const char *repair_name(enum repair_cause cause)
+{
+        static const char *const names[REPAIR_MAX] = {
+                [REPAIR_FOREIGN] = "foreign_change",
+                [REPAIR_DEVICE] = "device",
+                [REPAIR_HOST] = "host",
+                [REPAIR_LOST] = "lost_events",
+                [REPAIR_RETRY] = "retry",
+                [REPAIR_RESCAN] = "rescan",
+        };
+
+        return (unsigned)cause < REPAIR_MAX ? names[cause] : "unknown";
+}
+
+const uint64_t status_durations[STATUS_DURATIONS] = {
+        1000, 2500, 10000, 25000, 100000, 250000, 1000000, 2500000, 10000000};
+
+void status_count_duration(struct status_histogram *histogram, uint64_t usec)
+{
+        size_t class = 0;
+
+        while (class < STATUS_DURATIONS && usec > status_durations[class])
+                class ++;
+        histogram->classes[class]++;
+        histogram->sum_usec += usec;
+}
+
 bool status_set_state(
         struct status *status, enum state state, uint64_t now, const char *format, ...)
 {
@@ -98,6 +125,8 @@ void status_line(const struct status *status, uint64_t now, struct text_builder 
         if (status->reason[0])
                 text_append(builder, " (%s):", status->reason);
         append_knowledge(status, now, builder);
+        if (status->preview.text[0])
+                text_append(builder, ", would be: %s", status->preview.text);
         if (status->fight[0])
                 text_append(builder, ", in a fight with %s over what is ours", status->fight);
         if (status->device.name[0])

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "basics/prefix.h"
 #include "basics/text.h"
 
 enum state {
@@ -30,6 +31,29 @@ enum knowledge_source {
 #define STATUS_NAME_MAX 254
 #define STATUS_TEXT_MAX 384
 
+/* Why a reconcile found something to write although nobody had asked for another policy. */
+enum repair_cause {
+        REPAIR_FOREIGN, /* somebody else touched what is ours */
+        REPAIR_DEVICE,  /* the device, or a link of ours, came, went or changed */
+        REPAIR_HOST,    /* addresses of this host, or its rp_filter */
+        REPAIR_LOST,    /* the kernel announced more than could be heard */
+        REPAIR_RETRY,   /* what had failed before */
+        REPAIR_RESCAN,  /* nothing was announced: found by looking */
+        REPAIR_MAX,
+};
+
+/* Why a watch of the API server ended and another one began; as enum watch_restart of kube/. */
+#define STATUS_WATCH_RESTARTS 6
+
+/* Upper bounds of the classes of durations, in µs; there is one class more, without a bound. */
+#define STATUS_DURATIONS 9
+extern const uint64_t status_durations[STATUS_DURATIONS];
+
+struct status_histogram {
+        uint64_t classes[STATUS_DURATIONS + 1]; /* how many in each */
+        uint64_t sum_usec;
+};
+
 /* How much of a thing there is now. */
 struct status_counts {
         uint64_t nodes; /* all nodes of the cluster, this one included */
@@ -41,7 +65,25 @@ struct status_counts {
         uint64_t routes;       /* of ours in the kernel */
         uint64_t findings;     /* contradictions, unknown things: policy/findings.h */
         uint64_t strict_links; /* towards other nodes, with rp_filter 1 */
-        uint64_t bad_objects;  /* objects of the API that cannot be used */
+        uint64_t bad_objects;  /* objects of the API that could not be used, since the start */
+        /* Of other nodes, by role (0: worker, 1: control plane) and enum family_index. */
+        uint64_t addresses[2][FAMILY_MAX];
+        uint64_t prefixes[2][FAMILY_MAX];
+};
+
+/* Observe mode: destinations whose flows would go another way if the policy were in force. */
+struct status_preview {
+        uint64_t moved; /* into the device */
+        uint64_t blocked;
+        uint64_t released;          /* steered now, and left alone then */
+        char text[STATUS_TEXT_MAX]; /* how many, and the first few by name; "": nothing */
+};
+
+/* What passed between us and the API server since the client was started. */
+struct status_api {
+        /* Requests that ended, by the first digit of their status code; [0]: without any answer. */
+        uint64_t requests[6];
+        uint64_t watch_restarts[STATUS_WATCH_RESTARTS];
 };
 
 struct status_device {
@@ -76,6 +118,8 @@ struct status_totals {
         uint64_t objects_written;    /* rules, routes, links added, replaced or deleted */
         uint64_t foreign_changes;    /* of ours, by somebody else, repaired */
         uint64_t fights;             /* begun: the same of ours taken away again and again */
+        uint64_t repairs[REPAIR_MAX];
+        struct status_histogram durations; /* of reconciles */
 };
 
 struct status {
@@ -93,6 +137,8 @@ struct status {
         struct status_counts counts;
         struct status_device device;
         struct status_peers peers;
+        struct status_preview preview;
+        struct status_api requests;
         char api[STATUS_TEXT_MAX]; /* a word or two: "watching", "no credential yet" */
         uint64_t last_contact;     /* unix time, s, of the last answer of the API; 0: never */
         enum knowledge_source knowledge;
@@ -112,6 +158,10 @@ struct status {
 /* "starting", "observing", "enforcing", "degraded"; "none", "snapshot", "api". */
 const char *state_name(enum state state);
 const char *knowledge_name(enum knowledge_source knowledge);
+/* "foreign_change", "device", "host", "lost_events", "retry", "rescan". */
+const char *repair_name(enum repair_cause cause);
+
+void status_count_duration(struct status_histogram *histogram, uint64_t usec);
 
 /*
  * Enters the state, with the reason printed ("" for none). True when state or reason changed, which

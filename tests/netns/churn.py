@@ -175,6 +175,11 @@ def roles(laboratory):
     laboratory.change("our own node is relabelled", False, [], put(labelled(own, zone="b")))
 
 
+BY_FAMILY = [f'{name}{{family="{family}",role="{role}"}}'
+             for name in ("pod_prefixes", "node_addresses") for family in ("ipv4", "ipv6")
+             for role in ("worker", "control_plane")]
+
+
 def told(laboratory):
     """Numbers, and no more lines than whole runs write."""
     tap, process = laboratory.tap, laboratory.daemon
@@ -184,9 +189,10 @@ def told(laboratory):
     laboratory.change("one more joins", True, destinations(new), put(new))
     after = process.metrics()
     grown = {name: after[f"nodecryptor_{name}"] - before[f"nodecryptor_{name}"] for name in (
-        "nodes", "control_plane_nodes", "pod_prefixes", "node_addresses", "kernel_routes",
+        'nodes{role="worker"}', 'nodes{role="control_plane"}', *BY_FAMILY, "kernel_routes",
         "kernel_rules", "policy_generation_total", "objects_written_total")}
-    tap.equal(grown, {"nodes": 1, "control_plane_nodes": 0, "pod_prefixes": 2, "node_addresses": 2,
+    tap.equal(grown, {'nodes{role="worker"}': 1, 'nodes{role="control_plane"}': 0,
+                      **{name: 1 if "worker" in name else 0 for name in BY_FAMILY},
                       "kernel_routes": 8, "kernel_rules": 0, "policy_generation_total": 1,
                       "objects_written_total": 8}, "the metrics have counted it")
     tap.equal((after["nodecryptor_in_sync"], process.get("/readyz")[0]), (1, 200), "in sync")
@@ -196,7 +202,7 @@ def told(laboratory):
     tap.ok(True, "a whole run follows")
     tap.equal([process.metrics()[name] - after[name] for name in
                ("nodecryptor_kernel_routes", "nodecryptor_objects_written_total",
-                "nodecryptor_nodes", "nodecryptor_findings")], [0, 0, 0, 0],
+                'nodecryptor_nodes{role="worker"}', "nodecryptor_findings")], [0, 0, 0, 0],
               "and finds all as it was told")
 
 

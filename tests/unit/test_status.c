@@ -27,7 +27,9 @@ static struct status sample(void)
                 .in_sync = true,
                 .node_name = "node-1",
                 .node_known = true,
-                .counts = {5, 3, 8, 9, 2, 14, 37, 0, 0},
+                .counts = {5, 3, 8, 9, 2, 14, 37, 0, 0, 17, {{61, 62}, {63, 64}},
+                        {{65, 66}, {67, 68}}},
+                .requests = {{70, 71, 72, 73, 74, 75}, {80, 81, 82, 83, 84, 85}},
                 .device = {.name = "cilium_wg0", .present = true, .up = true, .mark = 0xe00},
                 .peers = {true, 41, 42, 43, 44, 45, 46, 47, "42 missing (worker-2)"},
                 .api = "watching",
@@ -37,7 +39,8 @@ static struct status sample(void)
                 .snapshot_saved = NOW - 90,
                 .last_reconcile_usec = 1002003,
                 .last_delay_usec = 2000004,
-                .totals = {21, 22, 27, 23, 24},
+                .totals = {21, 22, 27, 23, 24, 28, {91, 92, 93, 94, 95, 96},
+                        {{1, 2, 0, 0, 0, 0, 0, 0, 3, 4}, 5000006}},
         };
 
         return status;
@@ -134,10 +137,19 @@ static void metrics_values(void)
         CHECK_HAS(text, "\nnodecryptor_in_sync 1\n");
         CHECK_HAS(text, "\nnodecryptor_observe_only 0\n");
         CHECK_HAS(text, "\nnodecryptor_policy_generation_total 12\n");
-        CHECK_HAS(text, "\nnodecryptor_nodes 5\n");
-        CHECK_HAS(text, "\nnodecryptor_control_plane_nodes 3\n");
-        CHECK_HAS(text, "\nnodecryptor_pod_prefixes 8\n");
-        CHECK_HAS(text, "\nnodecryptor_node_addresses 9\n");
+        CHECK_HAS(text, "\nnodecryptor_nodes{role=\"worker\"} 2\n");
+        CHECK_HAS(text, "\nnodecryptor_nodes{role=\"control_plane\"} 3\n");
+        CHECK_HAS(text, "\nnodecryptor_node_addresses{family=\"ipv4\",role=\"worker\"} 61\n");
+        CHECK_HAS(text, "\nnodecryptor_node_addresses{family=\"ipv6\",role=\"worker\"} 62\n");
+        CHECK_HAS(text, "\nnodecryptor_pod_prefixes{family=\"ipv4\",role=\"control_plane\"} 67\n");
+        CHECK_HAS(text, "\nnodecryptor_pod_prefixes{family=\"ipv6\",role=\"control_plane\"} 68\n");
+        CHECK_HAS(text, "\nnodecryptor_bad_objects_total 17\n");
+        CHECK_HAS(text, "\nnodecryptor_api_requests_total{code=\"none\"} 70\n");
+        CHECK_HAS(text, "\nnodecryptor_api_requests_total{code=\"5xx\"} 75\n");
+        CHECK_HAS(text, "\nnodecryptor_api_watch_restarts_total{reason=\"closed\"} 80\n");
+        CHECK_HAS(text, "\nnodecryptor_api_watch_restarts_total{reason=\"resync\"} 85\n");
+        CHECK_HAS(text, "\nnodecryptor_repairs_total{cause=\"foreign_change\"} 91\n");
+        CHECK_HAS(text, "\nnodecryptor_repairs_total{cause=\"rescan\"} 96\n");
         CHECK_HAS(text, "\nnodecryptor_exemptions 2\n");
         CHECK_HAS(text, "\nnodecryptor_kernel_rules 14\n");
         CHECK_HAS(text, "\nnodecryptor_kernel_routes 37\n");
@@ -184,7 +196,38 @@ static void metrics_labels_are_escaped(void)
         /* Nothing is known: it has no age, and the peers are not counted. */
         CHECK(!strstr(text, "nodecryptor_wireguard"));
         CHECK(!strstr(text, "nodecryptor_knowledge_age_seconds"));
+        CHECK(!strstr(text, "nodecryptor_observed_destinations"));
         CHECK_HAS(text, "{device=\"a\\\"b\\\\c\\nd\"} 0\n");
+}
+
+static void metrics_histogram(void)
+{
+        struct status status = sample();
+        _cleanup_free_ char *text = NULL;
+
+        status_count_duration(&status.totals.durations, 1000);
+        status_count_duration(&status.totals.durations, 1001);
+        status_count_duration(&status.totals.durations, 10000001);
+        text = metrics_of(&status);
+        CHECK_HAS(text, "\nnodecryptor_reconcile_duration_seconds_bucket{le=\"0.001\"} 2\n");
+        CHECK_HAS(text, "\nnodecryptor_reconcile_duration_seconds_bucket{le=\"0.0025\"} 5\n");
+        CHECK_HAS(text, "\nnodecryptor_reconcile_duration_seconds_bucket{le=\"10\"} 8\n");
+        CHECK_HAS(text, "\nnodecryptor_reconcile_duration_seconds_bucket{le=\"+Inf\"} 13\n");
+        CHECK_HAS(text, "\nnodecryptor_reconcile_duration_seconds_sum 15.002008\n");
+        CHECK_HAS(text, "\nnodecryptor_reconcile_duration_seconds_count 13\n");
+}
+
+static void metrics_while_observing(void)
+{
+        struct status status = sample();
+        _cleanup_free_ char *text = NULL;
+
+        status.observe_only = true;
+        status.preview = (struct status_preview){51, 52, 53, "51 destinations would move"};
+        text = metrics_of(&status);
+        CHECK_HAS(text, "\nnodecryptor_observed_destinations{effect=\"move\"} 51\n");
+        CHECK_HAS(text, "\nnodecryptor_observed_destinations{effect=\"block\"} 52\n");
+        CHECK_HAS(text, "\nnodecryptor_observed_destinations{effect=\"release\"} 53\n");
 }
 
 /* One line of the exposition format; `family` is the name that the last TYPE line gave. */
@@ -197,7 +240,8 @@ static void check_metrics_line(char *line, char *family, size_t size)
         if (strncmp(line, "# HELP ", 7) == 0)
                 return;
         if (strncmp(line, "# TYPE ", 7) == 0) {
-                CHECK(strcmp(value, " gauge") == 0 || strcmp(value, " counter") == 0);
+                CHECK(strcmp(value, " gauge") == 0 || strcmp(value, " counter") == 0 ||
+                        strcmp(value, " histogram") == 0);
                 *value = '\0';
                 snprintf(family, size, "%s", line + 7);
                 n = strlen(family);
@@ -207,7 +251,8 @@ static void check_metrics_line(char *line, char *family, size_t size)
                 return;
         }
         CHECK(strncmp(line, family, n) == 0);
-        CHECK(line[n] == ' ' || line[n] == '{');
+        CHECK(line[n] == ' ' || line[n] == '{' || strncmp(line + n, "_bucket{", 8) == 0 ||
+                strncmp(line + n, "_sum ", 5) == 0 || strncmp(line + n, "_count ", 7) == 0);
         CHECK(isdigit((unsigned char)value[1]));
         (void)strtod(value + 1, &end);
         CHECK(*end == '\0');
@@ -257,11 +302,20 @@ static void health(void)
         status.observe_only = true;
         health_says(health_ready(&status, &builder), 503, &builder,
                 "observe mode: the wanted policy is not applied\n");
+        STATUS_PRINT(status.preview.text, "1 destination would be blocked");
+        health_says(health_ready(&status, &builder), 503, &builder,
+                "observe mode: the wanted policy is not applied: 1 destination would be blocked\n");
         status = sample();
         health_says(health_ready(&status, &builder), 200, &builder,
                 "ok, but WireGuard peers: 42 missing (worker-2)\n");
         status.peers = (struct status_peers){};
         health_says(health_ready(&status, &builder), 200, &builder, "ok\n");
+        status_set_state(&status, STATE_DEGRADED, NOW, "rp_filter is 1");
+        STATUS_PRINT(status.fight, "%s", "ip[77]");
+        health_says(health_ready(&status, &builder), 200, &builder,
+                "ok, but degraded: rp_filter is 1, but in a fight with ip[77]\n");
+        status = sample();
+        status.peers = (struct status_peers){};
         /* The kernel read back counts, not what the state is called. */
         status.in_sync = false;
         health_says(health_ready(&status, &builder), 503, &builder,
@@ -441,6 +495,8 @@ int main(int argc, char **argv)
                 TEST(long_texts_are_cut),
                 TEST(metrics_values),
                 TEST(metrics_labels_are_escaped),
+                TEST(metrics_histogram),
+                TEST(metrics_while_observing),
                 TEST(metrics_format),
                 TEST(health),
                 TEST(notifications),
