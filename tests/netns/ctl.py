@@ -4,68 +4,22 @@ a daemon, the right to."""
 
 import json
 import os
-import pty
-import re
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import suite  # noqa: E402
 import systembus  # noqa: E402
 import wireguard  # noqa: E402
-from daemon import Daemon, program  # noqa: E402
+from ctlshell import Shell, value  # noqa: E402
+from daemon import Daemon  # noqa: E402
 from systembus import NOBODY, OPEN, SystemBus  # noqa: E402
 
 WIDTH = 100
 DONE, FAILED, USAGE, AWAY = 0, 1, 2, 3
 
 
-class Shell:
-    """Runs nodecryptorctl on the node."""
-
-    def __init__(self, node):
-        self.node = node
-        self.places = ("--config", node.daemon.config, "--state-directory", node.daemon.state)
-
-    def __call__(self, *arguments, prefix=(), **variables):
-        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", **variables}
-        done = subprocess.run(
-            self.node.ns.command(*prefix, program("nodecryptorctl"), *arguments),
-            capture_output=True, text=True, check=False, env=environment, timeout=120)
-        return done.returncode, done.stdout, done.stderr
-
-    def status(self, *options, **variables):
-        return self("status", *self.places, *options, **variables)
-
-    def json(self, *arguments):
-        code, out, _ = self(*arguments, "--json")
-        return code, json.loads(out)
-
-    def terminal(self, *arguments, **variables):
-        """What it writes to a terminal."""
-        parent, child = pty.openpty()
-        subprocess.run(self.node.ns.command(program("nodecryptorctl"), *arguments), stdout=child,
-                       stdin=subprocess.DEVNULL, check=False,
-                       env={**os.environ, "TERM": "xterm", **variables})
-        os.close(child)
-        seen = b""
-        try:
-            while chunk := os.read(parent, 65536):
-                seen += chunk
-        except OSError:
-            pass                        # the end of a terminal whose other side is closed
-        os.close(parent)
-        return seen.decode()
-
-
 def fits(text):
     return all(len(line) <= WIDTH for line in text.splitlines())
-
-
-def value(text, label):
-    """The line of that label."""
-    found = re.search(rf"^ *{label}  (.*)$", text, re.M)
-    return found[1] if found else None
 
 
 def away(tap, node, shell):
