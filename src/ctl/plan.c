@@ -1,38 +1,33 @@
 /*
- * nodecryptorctl plan: the policy for a list of nodes, as ip(8) commands. What the daemon would
- * write, in the order in which it would write it, made by the same functions.
+ * nodecryptorctl plan: the policy as ip(8) commands, what the daemon would write in the order in
+ * which it would write it, made by the same functions; and the difference between two of them.
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "basics/log.h"
-#include "config/config.h"
+#include "ctl/bus_client.h"
 #include "ctl/flow_arguments.h"
+#include "ctl/output.h"
+#include "ctl/plan_host.h"
 #include "ctl/verbs.h"
-#include "kernel/policy_commands.h"
-#include "kube/node_list.h"
-#include "policy/findings.h"
-
-/* Any index serves: the commands name the device. */
-#define PLAN_IFINDEX 1
-#define PLAN_SINK    2
+#include "store/json.h"
 
 struct plan {
-        const char *nodes_path;
-        struct options options;
-        struct settings *settings;
-        struct cluster *cluster;
-        struct endpoint endpoint;
-        struct address local[FAMILY_MAX + 1];
-        struct device device;
-        size_t n_bad;
+        struct plan_host host;
+        const char *nodes;
+        bool diff;
+        bool as_json;
 };
 
 static const struct option long_options[] = {
         {"nodes", required_argument, NULL, 'N'},
         {"node-name", required_argument, NULL, 'n'},
+        {"diff", no_argument, NULL, 'd'},
+        {"format", required_argument, NULL, 'f'},
         {"config", required_argument, NULL, 'c'},
+        {"state-directory", required_argument, NULL, 's'},
         {"api-endpoint", required_argument, NULL, 'e'},
         {"mark", required_argument, NULL, 'm'},
         {"without-device", no_argument, NULL, 'w'},
@@ -40,158 +35,149 @@ static const struct option long_options[] = {
         {},
 };
 
-static int add_endpoint(struct plan *plan, const char *text)
+static int take_format(struct plan *plan, const char *format)
 {
-        struct address address;
-        uint16_t port;
+        plan->as_json = strcmp(format, "json") == 0;
+        if (plan->as_json || strcmp(format, "ip") == 0)
+                return 0;
+        log_error("--format %s: ip or json", format);
+        return -EINVAL;
+}
 
-        if (address_port_parse(text, &address, &port) < 0 || port == 0 ||
-                (plan->endpoint.port != 0 && plan->endpoint.port != port)) {
-                log_error("--api-endpoint %s: not an ADDRESS:PORT, or of another port", text);
-                return -EINVAL;
+static int take_mark(struct plan *plan, const char *mark)
+{
+        if (mark_parse(mark, &plan->host.mark) >= 0 && plan->host.mark != 0)
+                return 0;
+        log_error("--mark %s: not a mark", mark);
+        return -EINVAL;
+}
+
+static int take_option(struct plan *plan, int option)
+{
+        struct options *options = &plan->host.options;
+
+        switch (option) {
+        case 'N': plan->nodes = optarg; return 0;
+        case 'n': return text_replace(&options->node_name, optarg);
+        case 'd': plan->diff = true; return 0;
+        case 'f': return take_format(plan, optarg);
+        case 'c': return text_replace(&options->config, optarg);
+        case 's': return text_replace(&options->state_directory, optarg);
+        case 'e': return plan_host_add_endpoint(&plan->host, optarg);
+        case 'm': return take_mark(plan, optarg);
+        case 'w': plan->host.without_device = true; return 0;
+        case 'l': plan->host.loose = true; return 0;
+        default: return -EINVAL;
         }
-        plan->endpoint.port = port;
-        return endpoint_add_address(&plan->endpoint, &address);
 }
 
 static int parse_arguments(struct plan *plan, int argc, char **argv)
 {
-        int option;
+        int option, r;
 
         optind = 1;
         while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-                int r = 0;
-
-                switch (option) {
-                case 'N': plan->nodes_path = optarg; break;
-                case 'n': r = text_replace(&plan->options.node_name, optarg); break;
-                case 'c': r = text_replace(&plan->options.config, optarg); break;
-                case 'e': r = add_endpoint(plan, optarg); break;
-                case 'm':
-                        r = mark_parse(optarg, &plan->device.mark);
-                        if (r < 0 || plan->device.mark == 0) {
-                                log_error("--mark %s: not a mark", optarg);
-                                return -EINVAL;
-                        }
-                        break;
-                case 'w': plan->device.usable = false; break;
-                case 'l': plan->device.sink = PLAN_SINK; break;
-                default: return -EINVAL;
-                }
+                r = take_option(plan, option);
                 if (r < 0)
                         return r;
         }
-        if (optind != argc || !plan->nodes_path || !plan->options.node_name) {
-                log_error("plan needs --nodes FILE and --node-name NAME, and no other argument");
-                return -EINVAL;
-        }
-        return 0;
+        if (plan->diff ? optind + 2 == argc && !plan->nodes
+                       : optind == argc && (!plan->nodes || plan->host.options.node_name))
+                return 0;
+        log_error("plan takes nothing (the daemon's policy), --nodes FILE and --node-name NAME, or "
+                  "--diff A B");
+        return -EINVAL;
 }
 
-static void on_bad_object(void *userdata, const char *name, const struct error *error)
+static int print_lines(char *const *lines, size_t n, const char *before)
 {
-        struct plan *plan = userdata;
-
-        plan->n_bad++;
-        log_warning("CiliumNode %s cannot be used and is left out: %s",
-                name ? name : "(without a name)", error->text);
+        for (size_t i = 0; i < n; i++)
+                printf("%s%s\n", before, lines[i]);
+        return fflush(stdout) != 0 || ferror(stdout) ? -EIO : 0;
 }
 
-/* The host that the plan is for: it holds its own addresses, and has IPv6. */
-static int imagine_host(struct plan *plan)
+static int print_plan(const struct plan_lines *lines, bool as_json)
 {
-        const struct node *self = cluster_find(plan->cluster, plan->options.node_name);
-        size_t n = 0;
+        _cleanup_(json_putp) json_object *list = NULL;
 
-        if (!self) {
-                log_error(
-                        "%s: there is no node %s in it", plan->nodes_path, plan->options.node_name);
-                return -ENOENT;
-        }
-        if (address_parse("::1", &plan->local[n++]) < 0)
-                return -EINVAL;
-        for (int i = 0; i < FAMILY_MAX; i++)
-                if (self->addresses[i].family != 0)
-                        plan->local[n++] = self->addresses[i];
-        qsort(plan->local, n, sizeof(plan->local[0]), address_compare_void);
-        plan->device.local = plan->local;
-        plan->device.n_local = n;
-        return 0;
+        if (!as_json)
+                return print_lines(lines->items, lines->n, "");
+        list = plan_lines_json(lines->items, lines->n);
+        return list ? output_json(list) : -ENOMEM;
 }
 
-static int print_findings(const struct policy_input *input)
+static int print_diff_json(
+        char *const *removed, size_t n_removed, char *const *added, size_t n_added)
 {
-        struct findings findings = {};
-        int r = policy_findings(input, &findings);
+        _cleanup_(json_putp) json_object *all = json_object_new_object();
 
-        for (size_t i = 0; r >= 0 && i < findings.n; i++) {
-                struct text_builder text = {};
-                _cleanup_free_ char *line = NULL;
-
-                finding_format(&findings.items[i], &text);
-                r = text_take(&text, &line);
-                if (r >= 0)
-                        log_warning("%s", line);
-        }
-        findings_deinit(&findings);
-        return r;
+        if (!all ||
+                json_object_object_add(all, "Removed", plan_lines_json(removed, n_removed)) < 0 ||
+                json_object_object_add(all, "Added", plan_lines_json(added, n_added)) < 0)
+                return -ENOMEM;
+        return output_json(all);
 }
 
-static int print_plan(const struct plan *plan)
+/* 1: there is a difference. */
+static int print_diff(const struct plan_lines *a, const struct plan_lines *b, bool as_json)
 {
-        const struct policy_input input = {
-                .settings = plan->settings,
-                .cluster = plan->cluster,
-                .node_name = plan->options.node_name,
-                .device = &plan->device,
-                .endpoint = &plan->endpoint,
-        };
-        struct text_builder builder = {};
-        _cleanup_free_ char *commands = NULL;
-        int r = policy_commands(&input, &builder), taken = text_take(&builder, &commands);
+        _cleanup_free_ char **removed = NULL, **added = NULL;
+        size_t n_removed = 0, n_added = 0;
+        int r = plan_lines_missing(a, b, &removed, &n_removed);
 
         if (r >= 0)
-                r = taken;
-        if (r >= 0)
-                r = print_findings(&input);
-        if (r < 0)
-                log_error("%s", strerror(-r));
-        else
-                fputs(commands, stdout);
-        return r;
+                r = plan_lines_missing(b, a, &added, &n_added);
+        if (r >= 0 && as_json)
+                r = print_diff_json(removed, n_removed, added, n_added);
+        else if (r >= 0)
+                r = print_lines(removed, n_removed, "- ");
+        if (r >= 0 && !as_json)
+                r = print_lines(added, n_added, "+ ");
+        return r < 0 ? r : n_removed + n_added > 0;
 }
 
-static int run(struct plan *plan, int argc, char **argv)
+/* The daemon first, wherever it stands: the other one is for the same host. */
+static int read_both(
+        struct plan *plan, char *const *sources, struct plan_lines *a, struct plan_lines *b)
 {
-        struct error error = {};
+        bool turned = strcmp(sources[1], "daemon") == 0;
+        int r = plan_host_read(&plan->host, sources[turned], turned ? b : a);
 
-        if (parse_arguments(plan, argc, argv) < 0)
-                return EXIT_USAGE;
-        if (config_load(&plan->options, &plan->settings, &error) < 0) {
-                log_error("%s", error.text);
-                return EXIT_CONFIGURATION;
+        return r < 0 ? r : plan_host_read(&plan->host, sources[!turned], turned ? a : b);
+}
+
+static int run(struct plan *plan, char *const *arguments)
+{
+        struct plan_lines a = {}, b = {};
+        int r, printed;
+
+        r = plan->diff ? read_both(plan, arguments, &a, &b)
+                       : plan_host_read(&plan->host, plan->nodes ? plan->nodes : "daemon", &a);
+        if (r >= 0) {
+                printed = plan->diff ? print_diff(&a, &b, plan->as_json)
+                                     : print_plan(&a, plan->as_json);
+                if (printed < 0)
+                        log_error("%s", strerror(-printed));
+                r = printed;
         }
-        if (node_list_load(plan->nodes_path, on_bad_object, plan, &plan->cluster, &error) < 0) {
-                log_error("%s", error.text);
-                return EXIT_FAILURE;
-        }
-        if (imagine_host(plan) < 0 || print_plan(plan) < 0 || fflush(stdout) != 0)
-                return EXIT_FAILURE;
-        return EXIT_SUCCESS;
+        plan_lines_deinit(&a);
+        plan_lines_deinit(&b);
+        return r;
 }
 
 int verb_plan(int argc, char **argv)
 {
-        struct plan plan = {
-                .device = {.usable = true, .ifindex = PLAN_IFINDEX, .mark = DEFAULT_MARK},
-        };
-        int status;
+        struct plan plan = {};
+        int r, status;
 
-        options_init(&plan.options);
-        status = run(&plan, argc, argv);
-        endpoint_deinit(&plan.endpoint);
-        cluster_free(plan.cluster);
-        settings_free(plan.settings);
-        options_deinit(&plan.options);
+        plan_host_init(&plan.host);
+        r = parse_arguments(&plan, argc, argv);
+        if (r < 0) {
+                plan_host_deinit(&plan.host);
+                return EXIT_USAGE;
+        }
+        r = run(&plan, argv + optind);
+        status = r > 0 ? EXIT_DIFFERENT : r == -EINVAL ? EXIT_USAGE : bus_exit_status(r);
+        plan_host_deinit(&plan.host);
         return status;
 }

@@ -5,10 +5,11 @@
 #pragma once
 
 /* Every exit status there is, besides EXIT_SUCCESS (0) and EXIT_FAILURE (1). */
-#define EXIT_AGREE    0
-#define EXIT_DISAGREE 1
-#define EXIT_USAGE    2 /* also: the configuration was refused */
-#define EXIT_AWAY     3 /* the daemon, or what audit and check need, cannot be asked */
+#define EXIT_AGREE     0
+#define EXIT_DISAGREE  1
+#define EXIT_USAGE     2 /* also: the configuration was refused */
+#define EXIT_AWAY      3 /* the daemon, or what audit and check need, cannot be asked */
+#define EXIT_DIFFERENT 4 /* plan --diff: there is a difference */
 
 int verb_status(int argc, char **argv);
 int verb_peers(int argc, char **argv);

@@ -48,6 +48,7 @@ static int decode_link_attribute(const struct nlattr *attribute, struct link *li
         switch (mnl_attr_get_type(attribute)) {
         case IFLA_IFNAME: return copy_text(attribute, link->name, sizeof(link->name));
         case IFLA_IFALIAS: return copy_text(attribute, link->alias, sizeof(link->alias));
+        case IFLA_LINK: return attribute_get_u32(attribute, &link->peer);
         case IFLA_MTU: return attribute_get_u32(attribute, &link->mtu);
         case IFLA_LINKINFO: return decode_kind(attribute, link);
         default: return 0;
@@ -78,6 +79,27 @@ int link_decode(const struct nlmsghdr *message, struct link *ret)
 static int read_link(const struct nlmsghdr *message, void *userdata)
 {
         return message->nlmsg_type == RTM_NEWLINK ? link_decode(message, userdata) : 0;
+}
+
+int link_read_index(struct netlink *nl, uint32_t ifindex, struct link *ret, struct error *error)
+{
+        char buffer[NETLINK_MESSAGE_MAX] __attribute__((aligned(4)));
+        struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+        struct ifinfomsg *header;
+        struct link link = {};
+        int r;
+
+        message->nlmsg_type = RTM_GETLINK;
+        header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+        header->ifi_index = (int)ifindex;
+        mnl_attr_put_u32(message, IFLA_EXT_MASK, SKIP_STATISTICS);
+        r = netlink_request(nl, message, read_link, &link, error);
+        if (r < 0)
+                return r;
+        if (link.ifindex != ifindex)
+                return error_set(error, -ENODEV, "no link %u", ifindex);
+        *ret = link;
+        return 0;
 }
 
 int link_read(struct netlink *nl, const char *name, struct link *ret, struct error *error)

@@ -22,8 +22,9 @@ struct link {
         char kind[32];   /* IFLA_INFO_KIND: "wireguard", "tun", "dummy"; "" for a real device */
         char alias[256]; /* IFLA_IFALIAS, "" when there is none */
         uint32_t ifindex;
-        uint32_t mtu; /* bytes */
-        bool up;      /* IFF_UP: what decides whether its routes stand */
+        uint32_t peer; /* IFLA_LINK: of a veth or netkit its other end, there; 0: none */
+        uint32_t mtu;  /* bytes */
+        bool up;       /* IFF_UP: what decides whether its routes stand */
 };
 
 /*
@@ -34,6 +35,9 @@ bool link_encrypts(const struct link *link);
 
 /* Reads the link of that name. −ENODEV: there is none. */
 int link_read(struct netlink *nl, const char *name, struct link *ret, struct error *error);
+
+/* The same of the link with that index. */
+int link_read_index(struct netlink *nl, uint32_t ifindex, struct link *ret, struct error *error);
 
 /* From RTM_NEWLINK or RTM_DELLINK. −EBADMSG: not a well-formed one. */
 int link_decode(const struct nlmsghdr *message, struct link *ret);
