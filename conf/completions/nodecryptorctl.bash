@@ -8,8 +8,8 @@ _nodecryptorctl() {
                 [resync]=' '
                 [observe]=' '
                 [enforce]=' '
-                [plan]='--nodes --node-name --config --api-endpoint --mark --without-device --loose-rp-filter'
-                [explain]='--from --protocol --mark --config --node-name --state-directory'
+                [plan]='--nodes --node-name --diff --format --config --state-directory --api-endpoint --mark --without-device --loose-rp-filter'
+                [explain]='--from --protocol --mark --netns --pid --json --config --node-name --state-directory'
                 [audit]='--live --json --config --node-name --state-directory'
                 [check]='--json --kubeconfig --config --state-directory'
                 [wait]='--enforcing --timeout --runtime-directory'
@@ -36,7 +36,15 @@ _nodecryptorctl() {
                 mapfile -t COMPREPLY < <(compgen -W 'tcp udp icmp' -- "$cur")
                 return
                 ;;
-        --node-name | --api-endpoint | --mark | --from | --timeout | --live)
+        --format)
+                mapfile -t COMPREPLY < <(compgen -W 'ip json' -- "$cur")
+                return
+                ;;
+        --netns)
+                mapfile -t COMPREPLY < <(compgen -W "$(ls /run/netns 2>/dev/null)" -- "$cur")
+                return
+                ;;
+        --node-name | --api-endpoint | --mark | --from | --timeout | --pid | --live)
                 return
                 ;;
         esac

@@ -39,12 +39,18 @@ argument)
                         "*--api-endpoint=[the kubeconfig's endpoint]:address and port:" \
                         "--mark=[the device's mark]:mark:" \
                         '--without-device[as it is while the device is away]' \
-                        '--loose-rp-filter[as it is with rp_filter 2]'
+                        '--loose-rp-filter[as it is with rp_filter 2]' \
+                        '--diff[what the second has otherwise]' \
+                        '--format=[for people or programs]:format:(ip json)' \
+                        '--state-directory=[where the snapshot is]:folder:_files -/' \
+                        '*:nodes or plan:_files'
                 ;;
         explain)
                 _arguments '--from=[the source]:address:' \
                         '--protocol=[the protocol]:protocol:(tcp udp icmp)' \
                         "--mark=[the packet's mark]:mark:" \
+                        '--netns=[the network namespace it begins in]:namespace:_files' \
+                        '--pid=[the process it begins at]:process:_pids' '--json[as JSON]' \
                         '--config=[the configuration]:file:_files' \
                         "--node-name=[this node's name]:name:" \
                         '--state-directory=[where the snapshot is]:folder:_files -/' \

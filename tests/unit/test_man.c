@@ -1,5 +1,6 @@
 /*
- * The manual pages name every key and every option of the programs, and no other ones.
+ * The manual pages name every key, option, verb, metric, message id and exit status of the
+ * programs, and no other ones; and each of them in one page only.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "basics/text.h"
 #include "config/file.h"
 #include "config/options.h"
+#include "service/metrics.h"
 #include "test.h"
 
 #define PAGE_MAX (1024 * 1024)
@@ -230,7 +232,163 @@ static void options_of_flush(void)
         check_verb("flush");
 }
 
+static const char *const pages[] = {"man/nodecryptor.8", "man/nodecryptor.conf.5",
+        "man/nodecryptorctl.1", "man/org.nodecryptor1.5"};
+
+/* Of all pages: how many paragraphs have exactly that heading, or one that goes on behind it. */
+static size_t headings_in_all(const char *wanted)
+{
+        size_t found = 0, length = strlen(wanted);
+
+        for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+                _cleanup_free_ char *page = read_page(pages[i]);
+                char *rest = page, *heading;
+
+                unescape(page);
+                for (; (heading = next_heading(&rest)); free(heading))
+                        found += strncmp(heading, wanted, length) == 0 &&
+                                 (heading[length] == '\0' || heading[length] == ' ');
+        }
+        return found;
+}
+
+static size_t headings_with(const char *name, const char *beginning)
+{
+        _cleanup_free_ char *page = read_page(name);
+        char *rest = page, *heading;
+        size_t found = 0;
+
+        for (; (heading = next_heading(&rest)); free(heading))
+                found += strncmp(heading, beginning, strlen(beginning)) == 0;
+        return found;
+}
+
+static void check_once(const char *heading)
+{
+        size_t found = headings_in_all(heading);
+
+        if (found != 1)
+                printf("# %s: %zu times\n", heading, found);
+        CHECK_INT(found, 1);
+}
+
+/* Every metric, with its type. */
+static void metrics(void)
+{
+        const struct status status = {
+                .observe_only = true,
+                .peers.known = true,
+                .knowledge = KNOWLEDGE_API,
+                .knowledge_at = 1,
+        };
+        struct text_builder builder = {};
+        _cleanup_free_ char *text = NULL;
+        char *rest, *line, heading[256];
+        size_t wanted = 0;
+
+        metrics_print(&status, 2, &builder);
+        CHECK_INT(text_take(&builder, &text), 0);
+        for (rest = text; (line = strsep(&rest, "\n"));) {
+                if (strncmp(line, "# TYPE ", 7) != 0)
+                        continue;
+                snprintf(heading, sizeof(heading), ".B %s", line + 7);
+                check_once(heading);
+                wanted++;
+        }
+        CHECK(wanted > 30);
+        CHECK_INT(headings_with(pages[0], ".B nodecryptor_"), wanted);
+}
+
+static void message_ids(void)
+{
+        _cleanup_free_ char *header = read_page("src/basics/message_id.h"),
+                            *page = read_page(pages[0]);
+        char *rest, *heading, *id, entry[64];
+        size_t wanted = 0, found = 0;
+
+        for (id = header; (id = strstr(id, "#define MESSAGE_")); wanted++) {
+                id = strchr(id, '"');
+                CHECK(id && strcspn(id + 1, "\"") == 32);
+                snprintf(entry, sizeof(entry), ".B %.32s", id + 1);
+                check_once(entry);
+        }
+        CHECK(wanted > 10);
+        for (rest = page; (heading = next_heading(&rest)); free(heading))
+                found += strspn(word_of(heading), "0123456789abcdef") == 32;
+        CHECK_INT(found, wanted);
+}
+
+/* The table of main.c: a section of the manual and a line of --help for each. */
+static void verbs(void)
+{
+        _cleanup_free_ char *page = read_page("man/nodecryptorctl.1"),
+                            *source = read_page("src/ctl/main.c");
+        const char *help = strstr(source, "print_help"), *entry = source, *end;
+        size_t wanted = 0, found = 0;
+
+        CHECK(help);
+        for (; (entry = strstr(entry, "\n        {\"")) && entry < help; wanted++) {
+                _cleanup_free_ char *name = NULL, *part = NULL;
+
+                entry += strlen("\n        {\"");
+                end = strchr(entry, '"');
+                name = strndup(entry, (size_t)(end - entry));
+                CHECK(name);
+                part = section(page, name);
+                CHECK(part);
+                CHECK_HAS(help, name);
+        }
+        CHECK(wanted > 5);
+        for (const char *p = page; (p = strstr(p, "\n.SS ")); p++)
+                found++;
+        CHECK_INT(found, wanted);
+}
+
+/* The numbers of the header's "#define EXIT_…" besides 0 and 1, as a set of bits. */
+static unsigned exit_numbers(const char *header)
+{
+        _cleanup_free_ char *text = read_page(header);
+        unsigned numbers = 1u << EXIT_SUCCESS | 1u << EXIT_FAILURE;
+
+        for (const char *p = text; (p = strstr(p, "#define EXIT_")); p++) {
+                p += strcspn(p + 13, " ") + 13;
+                numbers |= 1u << strtoul(p, NULL, 10);
+        }
+        return numbers;
+}
+
+static void check_exit(const char *name, const char *header)
+{
+        _cleanup_free_ char *page = read_page(name);
+        char *rest = strstr(page, "\n.SH EXIT STATUS\n"), *heading;
+        unsigned found = 0;
+
+        CHECK(rest);
+        for (; (heading = next_heading(&rest)); free(heading))
+                if (isdigit((unsigned char)*word_of(heading)))
+                        found |= 1u << strtoul(word_of(heading), NULL, 10);
+        CHECK_INT(found, exit_numbers(header));
+}
+
+static void exit_statuses(void)
+{
+        check_exit("man/nodecryptor.8", "src/config/options.h");
+        check_exit("man/nodecryptorctl.1", "src/ctl/verbs.h");
+}
+
+/* What is in one page is not in another one, too. */
+static void in_one_page(void)
+{
+        char heading[128];
+
+        for (size_t i = 0; config_file_key(i); i++) {
+                snprintf(heading, sizeof(heading), ".B %s", config_file_key(i));
+                check_once(heading);
+        }
+}
+
 TEST_MAIN(TEST(options_of_the_daemon), TEST(keys_of_the_file), TEST(limits_of_the_file),
         TEST(options_of_status), TEST(options_of_peers), TEST(options_of_plan),
         TEST(options_of_explain), TEST(options_of_audit), TEST(options_of_check),
-        TEST(options_of_wait), TEST(options_of_reload), TEST(options_of_flush))
+        TEST(options_of_wait), TEST(options_of_reload), TEST(options_of_flush), TEST(metrics),
+        TEST(message_ids), TEST(verbs), TEST(exit_statuses), TEST(in_one_page))
