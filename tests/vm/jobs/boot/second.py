@@ -17,7 +17,8 @@ BEFORE = (("network-pre.target", "before the network comes up"),
           ("kubelet.service", "and before the kubelet starts"))
 
 
-@tells("applying the snapshot", "The last known nodes on the disk", "cannot be watched")
+@tells("applying the snapshot", "The last known nodes on the disk", "cannot be watched",
+       "At boot, before the network is up")
 def reboots(node):
     """It has rebooted; the API server is away all the time."""
     tap = node.tap
@@ -46,8 +47,10 @@ def returns(node):
     node.start_api()
     node.becomes("API watching", "the API server comes: it is watched")
     node.start_cilium()
+    wait_for(lambda: neighbour.handshakes() == [node.public_key()], 30, "the two shake hands",
+             every=0.5)
     for name in ("there", "back"):
-        node.cable.encrypted(name, seconds=90)
+        node.cable.encrypted(name)
     key = node.public_key()
     tap.ok(key != node.kept["key"] and neighbour.handshakes() == [key],
            "its new key came to the other node through the exempt port, and is used")

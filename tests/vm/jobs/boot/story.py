@@ -95,6 +95,10 @@ class Cable:
                       if number > before.get(destination, 0)]
         return found
 
+    def clear_to(self):
+        """The destinations of what was in clear since the boot."""
+        return {destination for _, destination, _ in self.clear(whole_boot=True)}
+
     def __str__(self):
         now = self._file()
         return ", ".join(f"{word}: {now[name]['encrypted']} encrypted, {now[name]['exempt']} exempt"
