@@ -48,12 +48,15 @@ def create(place, kernel):
         place.run("ip", "link", "add", INTERFACE, "type", "wireguard")
         place.run("ip", "link", "set", INTERFACE, "mtu", str(MTU))
         return None
-    environment = {**os.environ, "WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "silent",
+    environment = {**os.environ, "WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error",
                    "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1"}
     process = place.spawn("wireguard-go", "-f", INTERFACE, env=environment,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: place.run("wg", "show", INTERFACE, "listen-port", check=False),
-             10, "wireguard-go answers", every=0.005)
+                          stdout=subprocess.DEVNULL)    # what goes wrong it says on stderr
+    wait_for(lambda: process.poll() is not None or
+             place.run("wg", "show", INTERFACE, "listen-port", check=False),
+             60, "wireguard-go answers", every=0.005)
+    if process.poll() is not None:
+        raise RuntimeError(f"wireguard-go ended with status {process.returncode}")
     place.run("ip", "link", "set", INTERFACE, "mtu", str(MTU), "addrgenmode", "none")
     return process
 
